@@ -1,0 +1,3 @@
+module github.com/mytun/mytun
+
+go 1.25.0
