@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mytun_ring.h: the program's two ends of a queue's rings.
+ *
+ * Nothing here makes a system call: these are operations on memory that the
+ * kernel (or, in tests, a stand-in for it) shares with the program. libmytun.h
+ * joins them with the file of a queue.
+ *
+ * Reading what the stack transmitted:
+ *
+ *	while ((rec = mytun_rx_peek(rx)))
+ *		use(mytun_rec_data(rec), rec->len);
+ *	mytun_rx_release(rx);
+ *
+ * Handing packets to the stack:
+ *
+ *	rec = mytun_tx_reserve(tx, len);
+ *	memcpy(mytun_rec_data(rec), packet, len);
+ *	mytun_tx_commit(tx, rec, len);
+ *	if (mytun_tx_publish(tx))
+ *		mytun_doorbell(fd);
+ *
+ * An end belongs to one thread at a time; the two ends of a queue are
+ * independent, so one thread may receive while another one transmits.
+ *
+ * The positions that an end works with are private copies. From shared memory it
+ * loads the kernel's position, event and flags and the size of an RX record, each
+ * with one atomic load; whatever else is shared is only written.
+ */
+#ifndef MYTUN_RING_H
+#define MYTUN_RING_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mytun_uapi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * struct mytun_rx_ring - consumer's end: packets that the stack transmits
+ * @prod:     kernel's end, only read
+ * @cons:     the program's end, only written
+ * @data:     data area
+ * @mask:     bytes of the data area, less one
+ * @seen:     kernel's position when it was loaded last
+ * @next:     position of the next record to peek
+ * @released: position up to which records were given back
+ *
+ * The fields are for the functions below.
+ */
+struct mytun_rx_ring {
+	const struct mytun_end *prod;
+	struct mytun_end *cons;
+	unsigned char *data;
+	uint32_t mask;
+	uint32_t seen;
+	uint32_t next;
+	uint32_t released;
+};
+
+/**
+ * struct mytun_tx_ring - producer's end: packets that the stack receives
+ * @prod:      the program's end, only written
+ * @cons:      kernel's end, only read
+ * @data:      data area
+ * @mask:      bytes of the data area, less one
+ * @seen:      kernel's position when it was loaded last
+ * @published: position up to which the kernel was told
+ * @committed: position after the last committed record
+ * @reserved:  position after the last reserved record
+ *
+ * published <= committed <= reserved, and reserved is never more than the ring's
+ * size ahead of seen. The fields are for the functions below.
+ */
+struct mytun_tx_ring {
+	struct mytun_end *prod;
+	const struct mytun_end *cons;
+	unsigned char *data;
+	uint32_t mask;
+	uint32_t seen;
+	uint32_t published;
+	uint32_t committed;
+	uint32_t reserved;
+};
+
+/**
+ * mytun_ring_error - does the kernel still serve this ring?
+ * @kernel_end: rx->prod or tx->cons
+ *
+ * Return: 0, -EIO when the program broke the protocol, -EBADFD when the queue was
+ * detached or its interface deleted.
+ */
+static inline int mytun_ring_error(const struct mytun_end *kernel_end)
+{
+	uint32_t flags = __atomic_load_n(&kernel_end->flags, __ATOMIC_RELAXED);
+
+	if (flags & MYTUN_END_F_FAULT)
+		return -EIO;
+	if (flags & MYTUN_END_F_DETACHED)
+		return -EBADFD;
+	return 0;
+}
+
+/**
+ * mytun_ring_drops - packets that the kernel dropped at this ring
+ * @kernel_end: rx->prod or tx->cons
+ *
+ * Free-running. See struct mytun_end for what counts.
+ */
+static inline uint64_t mytun_ring_drops(const struct mytun_end *kernel_end)
+{
+	return __atomic_load_n(&kernel_end->drops, __ATOMIC_RELAXED);
+}
+
+/**
+ * mytun_rec_data - first byte of a record's packet
+ * @rec: record from mytun_rx_peek() or mytun_tx_reserve()
+ */
+static inline unsigned char *mytun_rec_data(struct mytun_rec *rec)
+{
+	return (unsigned char *)rec + rec->off;
+}
+
+/**
+ * mytun_rec_size - bytes of ring that a packet takes
+ * @len: bytes of the packet, at most MYTUN_RING_SIZE_MAX
+ */
+static inline uint32_t mytun_rec_size(uint32_t len)
+{
+	uint32_t size = (uint32_t)sizeof(struct mytun_rec) + len;
+
+	return (size + MYTUN_REC_ALIGN - 1) & ~(MYTUN_REC_ALIGN - 1);
+}
+
+/**
+ * mytun_rx_init - take the consumer's end of the RX ring
+ * @rx:    filled in
+ * @map:   start of the mapping
+ * @rings: what MYTUN_IOC_RINGS answered
+ *
+ * Begins where the previous owner of this end stopped releasing, in a new ring at
+ * its start.
+ */
+static inline void mytun_rx_init(struct mytun_rx_ring *rx, void *map,
+				 const struct mytun_rings *rings)
+{
+	unsigned char *base = (unsigned char *)map;
+
+	rx->prod = (const struct mytun_end *)(base + rings->rx_prod);
+	rx->cons = (struct mytun_end *)(base + rings->rx_cons);
+	rx->data = base + rings->rx_data;
+	rx->mask = rings->rx_size - 1;
+	rx->released = __atomic_load_n(&rx->cons->pos, __ATOMIC_RELAXED);
+	rx->next = rx->released;
+	rx->seen = rx->released;
+}
+
+/**
+ * mytun_rx_next - the next record and its size, without taking it
+ * @rx:   consumer's end
+ * @size: bytes from this record to the next one
+ *
+ * Return: the record; NULL when there is none, and then *@size tells why: 0
+ * empty or being written, ~0 a size that can not be.
+ */
+static inline struct mytun_rec *mytun_rx_next(struct mytun_rx_ring *rx,
+					      uint32_t *size)
+{
+	struct mytun_rec *rec;
+
+	if (rx->next == rx->seen) {
+		/*
+		 * Pairs with the kernel's store-release of rx_prod->pos: headers
+		 * up to that position are there, at least with MYTUN_REC_BUSY.
+		 */
+		rx->seen = __atomic_load_n(&rx->prod->pos, __ATOMIC_ACQUIRE);
+		if (rx->next == rx->seen) {
+			*size = 0;
+			return NULL;
+		}
+	}
+
+	rec = (struct mytun_rec *)(rx->data + (rx->next & rx->mask));
+	/*
+	 * Pairs with the kernel's store-release of the size without
+	 * MYTUN_REC_BUSY: the rest of the header and the packet are there.
+	 */
+	*size = __atomic_load_n(&rec->size, __ATOMIC_ACQUIRE);
+	/*
+	 * One comparison for what is not a record: 0 would make the caller look
+	 * at the same record for ever, MYTUN_REC_BUSY is larger than any ring.
+	 */
+	if (*size - 1 >= rx->seen - rx->next) {
+		*size = *size & MYTUN_REC_BUSY ? 0 : ~0U;
+		return NULL;
+	}
+	return rec;
+}
+
+/**
+ * mytun_rx_peek - the next record, NULL when none is there
+ * @rx: consumer's end
+ *
+ * Each call goes one record on. A record, with its header, headroom and tailroom,
+ * is the program's to read and write until it is released.
+ */
+static inline struct mytun_rec *mytun_rx_peek(struct mytun_rx_ring *rx)
+{
+	uint32_t size;
+	struct mytun_rec *rec = mytun_rx_next(rx, &size);
+
+	if (rec)
+		rx->next += size;
+	return rec;
+}
+
+/**
+ * mytun_rx_ready - would mytun_rx_peek() find a record?
+ * @rx: consumer's end
+ *
+ * Return: 1 yes, 0 no, -EPROTO when the ring holds what can not be a record, so
+ * that it will never find one again.
+ */
+static inline int mytun_rx_ready(struct mytun_rx_ring *rx)
+{
+	uint32_t size;
+
+	if (mytun_rx_next(rx, &size))
+		return 1;
+	return size ? -EPROTO : 0;
+}
+
+/**
+ * mytun_rx_pos - position after the last record that was peeked
+ * @rx: consumer's end
+ *
+ * To be kept for mytun_rx_release_to().
+ */
+static inline uint32_t mytun_rx_pos(const struct mytun_rx_ring *rx)
+{
+	return rx->next;
+}
+
+/**
+ * mytun_rx_release_to - give back the records before a position
+ * @rx:  consumer's end
+ * @pos: what mytun_rx_pos() returned after the last record to give back
+ */
+static inline void mytun_rx_release_to(struct mytun_rx_ring *rx, uint32_t pos)
+{
+	if (pos == rx->released)
+		return;
+	rx->released = pos;
+	/*
+	 * Pairs with the kernel's load-acquire of rx_cons->pos before it writes
+	 * into this memory again.
+	 */
+	__atomic_store_n(&rx->cons->pos, pos, __ATOMIC_RELEASE);
+}
+
+/**
+ * mytun_rx_release - give back all records that were peeked
+ * @rx: consumer's end
+ */
+static inline void mytun_rx_release(struct mytun_rx_ring *rx)
+{
+	mytun_rx_release_to(rx, rx->next);
+}
+
+/**
+ * mytun_rx_arm - ask to be woken at the next record, before poll(2)
+ * @rx: consumer's end
+ *
+ * Return: as mytun_rx_ready(); only after 0 may the caller sleep.
+ */
+static inline int mytun_rx_arm(struct mytun_rx_ring *rx)
+{
+	__atomic_store_n(&rx->cons->event, rx->next, __ATOMIC_RELAXED);
+	/*
+	 * Pairs with the kernel's full barrier between completing a record and
+	 * loading rx_cons->event: either it sees that it must wake, or the look
+	 * below sees the record.
+	 */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return mytun_rx_ready(rx);
+}
+
+/**
+ * mytun_tx_init - take the producer's end of the TX ring
+ * @tx:    filled in
+ * @map:   start of the mapping
+ * @rings: what MYTUN_IOC_RINGS answered
+ *
+ * Begins where the previous owner of this end stopped publishing, in a new ring
+ * at its start.
+ */
+static inline void mytun_tx_init(struct mytun_tx_ring *tx, void *map,
+				 const struct mytun_rings *rings)
+{
+	unsigned char *base = (unsigned char *)map;
+
+	tx->prod = (struct mytun_end *)(base + rings->tx_prod);
+	tx->cons = (const struct mytun_end *)(base + rings->tx_cons);
+	tx->data = base + rings->tx_data;
+	tx->mask = rings->tx_size - 1;
+	tx->published = __atomic_load_n(&tx->prod->pos, __ATOMIC_RELAXED);
+	tx->committed = tx->published;
+	tx->reserved = tx->published;
+	/* Pairs as in mytun_tx_has_room(). */
+	tx->seen = __atomic_load_n(&tx->cons->pos, __ATOMIC_ACQUIRE);
+}
+
+/* Bytes that can be reserved by what is known of the kernel's position. */
+static inline uint32_t mytun_tx_room(const struct mytun_tx_ring *tx)
+{
+	return tx->mask + 1 - (tx->reserved - tx->seen);
+}
+
+/* The same comparison for reserve and wait; looks at the kernel only if it must. */
+static inline bool mytun_tx_has_room(struct mytun_tx_ring *tx, uint32_t size)
+{
+	if (mytun_tx_room(tx) >= size)
+		return true;
+	/*
+	 * Pairs with the kernel's store-release of tx_cons->pos: it has copied
+	 * the packets before that position, so they may be overwritten.
+	 */
+	tx->seen = __atomic_load_n(&tx->cons->pos, __ATOMIC_ACQUIRE);
+	return mytun_tx_room(tx) >= size;
+}
+
+/**
+ * mytun_tx_len_max - the longest packet that the ring can hold
+ * @tx: producer's end
+ */
+static inline uint32_t mytun_tx_len_max(const struct mytun_tx_ring *tx)
+{
+	return tx->mask + 1 - (uint32_t)sizeof(struct mytun_rec);
+}
+
+/**
+ * mytun_tx_reserve - a record to write a packet into, NULL when there is no room
+ * @tx:  producer's end
+ * @len: room for this many bytes of packet
+ *
+ * The header is filled in for a packet of @len bytes without offloads. The caller
+ * writes the packet at mytun_rec_data() and may change the header: proto, flags,
+ * the vnet fields, and off where it wants to leave bytes in front of the packet
+ * (they count as part of @len). Several records may be reserved before the first
+ * is committed.
+ */
+static inline struct mytun_rec *mytun_tx_reserve(struct mytun_tx_ring *tx,
+						 uint32_t len)
+{
+	uint32_t size = mytun_rec_size(len);
+	struct mytun_rec *rec;
+
+	if (len > mytun_tx_len_max(tx) || !mytun_tx_has_room(tx, size))
+		return NULL;
+
+	rec = (struct mytun_rec *)(tx->data + (tx->reserved & tx->mask));
+	rec->size = size;
+	rec->len = len;
+	rec->off = sizeof(*rec);
+	rec->flags = 0;
+	rec->hash = 0;
+	rec->proto = 0;
+	rec->reserved = 0;
+	rec->vnet_flags = 0;
+	rec->gso_type = 0;
+	rec->hdr_len = 0;
+	rec->gso_size = 0;
+	rec->csum_start = 0;
+	rec->csum_offset = 0;
+	rec->reserved2 = 0;
+	tx->reserved += size;
+	return rec;
+}
+
+/**
+ * mytun_tx_commit - this record and all reserved before it are complete
+ * @tx:  producer's end
+ * @rec: record of mytun_tx_reserve(), not committed yet
+ * @len: bytes of the packet, at most what was reserved
+ *
+ * Of the record that was reserved last, the bytes that @len leaves unused return
+ * to the ring. The kernel sees nothing of it before mytun_tx_publish().
+ */
+static inline void mytun_tx_commit(struct mytun_tx_ring *tx,
+				   struct mytun_rec *rec, uint32_t len)
+{
+	uint32_t at = (uint32_t)((unsigned char *)rec - tx->data);
+	uint32_t pos = tx->committed + ((at - tx->committed) & tx->mask);
+
+	rec->len = len;
+	if (pos + rec->size == tx->reserved) {
+		rec->size = mytun_rec_size(rec->off - (uint32_t)sizeof(*rec) + len);
+		tx->reserved = pos + rec->size;
+	}
+	tx->committed = pos + rec->size;
+}
+
+/**
+ * mytun_tx_skip - commit this record as one without a packet
+ * @tx:  producer's end
+ * @rec: record of mytun_tx_reserve(), not committed yet
+ */
+static inline void mytun_tx_skip(struct mytun_tx_ring *tx, struct mytun_rec *rec)
+{
+	rec->flags = MYTUN_REC_F_SKIP;
+	rec->off = sizeof(*rec);
+	mytun_tx_commit(tx, rec, 0);
+}
+
+/**
+ * mytun_tx_cancel - forget the records that were reserved and not committed
+ * @tx: producer's end
+ */
+static inline void mytun_tx_cancel(struct mytun_tx_ring *tx)
+{
+	tx->reserved = tx->committed;
+}
+
+/**
+ * mytun_tx_publish - show the kernel the committed records
+ * @tx: producer's end
+ *
+ * Return: whether the kernel must be told by mytun_doorbell(). False while it is
+ * busy with the ring anyway.
+ */
+static inline bool mytun_tx_publish(struct mytun_tx_ring *tx)
+{
+	uint32_t old = tx->published;
+	uint32_t event;
+
+	if (tx->committed == old)
+		return false;
+	tx->published = tx->committed;
+	/* Pairs with the kernel's load-acquire of tx_prod->pos. */
+	__atomic_store_n(&tx->prod->pos, tx->published, __ATOMIC_RELEASE);
+	/*
+	 * Pairs with the kernel's full barrier between storing tx_cons->event
+	 * and its last look at tx_prod->pos before it stops looking.
+	 */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	event = __atomic_load_n(&tx->cons->event, __ATOMIC_RELAXED);
+	return mytun_need_event(event, tx->published, old);
+}
+
+/**
+ * mytun_tx_arm - ask to be woken when a packet fits, before poll(2)
+ * @tx:  producer's end
+ * @len: bytes of the packet
+ *
+ * What was committed must be published before, for only that is ever consumed.
+ *
+ * Return: 1 when it fits already, -EMSGSIZE when it can not fit, 0 otherwise;
+ * only after 0 may the caller sleep.
+ */
+static inline int mytun_tx_arm(struct mytun_tx_ring *tx, uint32_t len)
+{
+	uint32_t size = mytun_rec_size(len);
+
+	if (len > mytun_tx_len_max(tx) ||
+	    size > tx->mask + 1 - (tx->reserved - tx->published))
+		return -EMSGSIZE;
+	if (mytun_tx_has_room(tx, size))
+		return 1;
+	/* There is room once the kernel's position is reserved + size - ring. */
+	__atomic_store_n(&tx->prod->event,
+			 tx->reserved + size - (tx->mask + 1) - 1,
+			 __ATOMIC_RELAXED);
+	/*
+	 * Pairs with the kernel's full barrier between storing tx_cons->pos and
+	 * loading tx_prod->event.
+	 */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return mytun_tx_has_room(tx, size);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MYTUN_RING_H */
