@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+
+package mytun
+
+// Packet is one packet in a record of a ring: one that was received and is
+// lent by [Queue.ReadBatch], or one that is being made in a record lent by
+// [Queue.Reserve]. The zero Packet is none.
+//
+// The memory that Data and Buffer show belongs to the program from ReadBatch
+// to Release, or from Reserve to Commit. It stays valid that long, even after
+// the Queue is closed; afterwards it must not be touched: it may have been
+// unmapped. A Packet may be copied and moved as a value, and given to another
+// goroutine, but only one copy may be released or committed.
+type Packet struct {
+	// Data is the packet. Its capacity reaches to the end of the record, so
+	// that append uses the tailroom. It may be set to any part of Buffer.
+	Data []byte
+
+	// Hash is the hash of a received packet's flow, the same for both
+	// directions of a connection, if Config.Hash asked for it; else zero.
+	// BackendKernel does not have it. Commit ignores it.
+	Hash uint32
+
+	// Proto is the Ethernet protocol number, in the machine's byte order:
+	// 0x0800 for IPv4, 0x86dd for IPv6. With Commit on a TUN interface zero
+	// means that the kernel shall see for itself whether it is IPv4 or IPv6;
+	// on a TAP interface Commit ignores it. BackendKernel tells IPv4 from
+	// IPv6 by the packet itself and ignores what Commit is given.
+	Proto uint16
+
+	// VNet is zero for a packet that is complete as it is, which all packets
+	// of ReadBatch are. BackendKernel refuses to commit any other.
+	VNet VNet
+
+	pos uint32 // of the record in the ring; of the buffer in its list
+	buf []byte // the record without its header
+}
+
+// VNet tells what is still to be done to an unfinished packet. The fields, and
+// the values that they can have, are those of struct virtio_net_hdr; numbers
+// are in the machine's byte order and offsets count from the packet's first
+// byte.
+type VNet struct {
+	Flags      uint8  // VIRTIO_NET_HDR_F_...
+	GSOType    uint8  // VIRTIO_NET_HDR_GSO_...
+	HdrLen     uint16 // bytes of headers to repeat before each segment
+	GSOSize    uint16 // bytes of payload in each segment
+	CsumStart  uint16 // where the checksummed part begins
+	CsumOffset uint16 // where the checksum goes, counted from CsumStart
+}
+
+// Buffer returns all of the packet's room: headroom, packet and tailroom.
+func (p *Packet) Buffer() []byte { return p.buf }
+
+// Headroom returns the number of bytes of Buffer before Data. If Data is not
+// a part of Buffer, the result means nothing.
+func (p *Packet) Headroom() int { return cap(p.buf) - cap(p.Data) }
+
+// Tailroom returns the number of bytes of Buffer after Data.
+func (p *Packet) Tailroom() int { return cap(p.Data) - len(p.Data) }
+
+// Grow moves the start of Data head bytes to the front and its end tail bytes
+// to the back, and returns Data. Negative numbers cut off. The bytes that are
+// gained hold anything. Grow panics if there is not that much room, as a slice
+// expression does.
+func (p *Packet) Grow(head, tail int) []byte {
+	from := cap(p.buf) - cap(p.Data)
+	p.Data = p.buf[from-head : from+len(p.Data)+tail]
+	return p.Data
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+
+package mytun
+
+import (
+	"net"
+	"time"
+)
+
+var _ net.Conn = (*Queue)(nil)
+
+// Queue is one queue of an interface. The kernel spreads the flows of the
+// interface over its queues; what is written on a queue comes up in the stack
+// as received on that queue, and the replies of that flow are read from it.
+type Queue struct{}
+
+// Read reads one packet into b, waiting for it if there is none, and returns
+// its length. If b is too small it holds the packet's beginning, the rest is
+// lost, n is len(b) and the error is io.ErrShortBuffer.
+func (q *Queue) Read(b []byte) (n int, err error) { return 0, nil }
+
+// ReadBatch lends up to len(pkts) packets where they lie, puts them into pkts
+// and returns how many they are. If there is none it waits for the first; it
+// does not wait for more. It returns either n > 0 or an error, except that
+// with no pkts it returns 0 and nil.
+//
+// Each packet must be given back with [Queue.Release]. What is lent takes
+// space in the ring: when the ring is full the kernel drops packets.
+func (q *Queue) ReadBatch(pkts []Packet) (n int, err error) { return 0, nil }
+
+// Release gives back packets that ReadBatch lent, and sets each to the zero
+// Packet; zero Packets among them are passed over. Packets may be given back
+// in any order, by any goroutine, and after Close; but space becomes free in
+// the order in which the packets came, so one that is held for long holds all
+// that came after it.
+//
+// Release panics if a packet is not lent by this queue.
+func (q *Queue) Release(pkts []Packet) {}
+
+// Write writes b as one packet and returns len(b). If the ring is full it
+// waits. See [Queue.WriteBatch] for the errors.
+func (q *Queue) Write(b []byte) (n int, err error) { return 0, nil }
+
+// WriteBatch copies each of pkts into the ring as one packet, waiting while
+// the ring is full, and returns how many were written: all of them, or fewer
+// and an error. The kernel is told once for all that fit at once, and only if
+// it does not look at the ring anyway.
+//
+// The error is syscall.EINVAL for an empty packet, syscall.EMSGSIZE for one
+// that the ring can never hold, and syscall.ENETDOWN if the interface is down;
+// then the packets that were copied last are lost and n does not count them.
+// A packet that the stack has no use for is dropped there without an error.
+func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) { return 0, nil }
+
+// Reserve lends up to len(pkts) free records of the transmit ring, each with
+// room for size bytes, puts them into pkts and returns how many they are. If
+// there is none it waits for the first; it does not wait for more. The Data of
+// each is size bytes long and holds anything; the other fields are zero.
+//
+// Write the packet into Data, set Data to the part of it that is the packet,
+// and pass it to [Queue.Commit]. Nothing that is written after it, by anybody,
+// reaches the kernel before that: do not wait in between.
+//
+// The error is syscall.EMSGSIZE for a size that the ring can never hold.
+func (q *Queue) Reserve(pkts []Packet, size int) (n int, err error) { return 0, nil }
+
+// Commit sends packets that Reserve lent, those whose Data is not empty, and
+// gives back the records of the others. It sets each to the zero Packet; zero
+// Packets among them are passed over. Packets leave in the order in which they
+// were reserved.
+//
+// The error is one of [Queue.WriteBatch], and in each case the packets are no
+// longer the caller's. Commit panics if a packet is not lent by this queue, or
+// if its Data is not a part of its Buffer.
+func (q *Queue) Commit(pkts []Packet) error { return nil }
+
+// Close takes the queue off its interface and wakes everyone who waits. The
+// interface goes away with its last queue unless it is persistent. Packets
+// that are lent stay valid until they are released or committed.
+//
+// A second Close has an error for which errors.Is(err, net.ErrClosed) is true.
+func (q *Queue) Close() error { return nil }
+
+// Index returns the number of the queue in its Tun, counted from zero.
+func (q *Queue) Index() int { return 0 }
+
+// LocalAddr returns the Addr of the interface.
+func (q *Queue) LocalAddr() net.Addr { return Addr("") }
+
+// RemoteAddr returns the Addr of the interface.
+func (q *Queue) RemoteAddr() net.Addr { return Addr("") }
+
+// SetDeadline sets the deadline of reading and writing, as that of a net.Conn:
+// a call that has not finished by then fails with os.ErrDeadlineExceeded, and
+// so does every later one until another deadline is set. The zero time is no
+// deadline.
+func (q *Queue) SetDeadline(t time.Time) error { return nil }
+
+// SetReadDeadline sets the deadline of Read and ReadBatch.
+func (q *Queue) SetReadDeadline(t time.Time) error { return nil }
+
+// SetWriteDeadline sets the deadline of Write, WriteBatch, Reserve and Commit.
+// Commit does not wait, and its packets are sent in any case.
+func (q *Queue) SetWriteDeadline(t time.Time) error { return nil }
+
+// Stats returns the queue's counters.
+func (q *Queue) Stats() Stats { return Stats{} }
+
+// Stats are counters of one queue, since it was opened. After Close they stay
+// as they were.
+type Stats struct {
+	RXPackets uint64 // packets that were read
+	RXBytes   uint64 // bytes of them
+	RXDrops   uint64 // packets that the kernel dropped because the ring was full
+	TXPackets uint64 // packets that were written
+	TXBytes   uint64 // bytes of them
+	TXDrops   uint64 // of them, those dropped as malformed or because the interface was down
+
+	RXParks   uint64 // times that a reader was parked in the poller
+	TXParks   uint64 // times that a writer was parked in the poller
+	Doorbells uint64 // system calls that told the kernel of packets in the ring
+	Reads     uint64 // system calls read, BackendKernel only
+	Writes    uint64 // system calls write, BackendKernel only
+}
