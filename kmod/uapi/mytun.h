@@ -93,6 +93,12 @@
 /* The most headroom, and the most tailroom, in bytes. */
 #define MYTUN_ROOM_MAX 4096U
 
+/*
+ * The longest packet of a TX record, in bytes: the longest that IP can say, with an
+ * Ethernet header and two VLAN tags. A longer one is dropped and counted.
+ */
+#define MYTUN_PACKET_MAX (65535U + 14U + 8U)
+
 /* The most queues (attached files) of one interface; the built-in tun's limit. */
 #define MYTUN_QUEUES_MAX 256U
 

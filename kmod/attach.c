@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Queues come to an interface and leave it. Enabled queues fill the first numqueues
+ * entries of mytun_dev.queues without a hole, as the core wants it: when one leaves,
+ * the last takes its place and its index.
+ */
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/security.h>
+
+#include "internal.h"
+
+/* Wake everyone who waits on the file. */
+void mytun_wake(struct mytun_queue *q, __poll_t events)
+{
+	wake_up_interruptible_poll(&q->socket.wq.wait, events);
+	if (unlikely(READ_ONCE(q->fasync)))
+		kill_fasync(&q->fasync, SIGIO, events & EPOLLIN ? POLL_IN : POLL_OUT);
+}
+
+/* The interface of a file, kept from being freed until mytun_put(); or NULL. */
+struct mytun_dev *mytun_get(struct mytun_queue *q)
+{
+	struct mytun_dev *md;
+
+	rcu_read_lock();
+	md = rcu_dereference(q->md);
+	if (md)
+		dev_hold(md->dev);
+	rcu_read_unlock();
+	return md;
+}
+
+void mytun_put(struct mytun_dev *md)
+{
+	dev_put(md->dev);
+}
+
+static void mytun_publish_numqueues(struct mytun_dev *md, unsigned int n)
+{
+	WRITE_ONCE(md->numqueues, n);
+	/* The core refuses 0. */
+	netif_set_real_num_tx_queues(md->dev, max(n, 1U));
+
+	/* The number of receive queues only grows: packets that a queue recorded
+	 * its index on may still be under way when it leaves, and the core warns
+	 * about an index that is out of range.
+	 */
+	if (n > md->rxqueues && !netif_set_real_num_rx_queues(md->dev, n))
+		md->rxqueues = n;
+}
+
+static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
+{
+	q->index = md->numqueues;
+	rcu_assign_pointer(md->queues[q->index], q);
+	mytun_publish_numqueues(md, md->numqueues + 1);
+	if (mytun_rings_get(q))
+		napi_enable(&q->napi);
+}
+
+/*
+ * Nobody reaches @q through the interface when this returns, and its NAPI instance
+ * is silent. The caller has RTNL and has cleared q->md if the queue leaves for good.
+ */
+static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *q)
+{
+	unsigned int last = md->numqueues - 1;
+	struct mytun_queue *moved;
+	u16 hole = q->index;
+
+	if (mytun_rings_get(q))
+		napi_disable(&q->napi);
+
+	moved = rtnl_dereference(md->queues[last]);
+	WRITE_ONCE(moved->index, hole);
+	rcu_assign_pointer(md->queues[hole], moved);
+	RCU_INIT_POINTER(md->queues[last], NULL);
+	mytun_publish_numqueues(md, last);
+
+	/* After this nobody learns a flow under an old index any more. */
+	synchronize_net();
+	if (md->flows)
+		mytun_flows_forget(md->flows, hole, last);
+	mytun_readq_purge(q);
+}
+
+/**
+ * mytun_attach - put a file on an interface
+ * @md:      the interface
+ * @q:       the file's queue, not attached
+ * @publish: let the file reach the interface at once; false while the interface is
+ *           not yet registered
+ *
+ * Return: 0; -EBUSY a single-queue interface has its queue; -E2BIG it has
+ * MYTUN_QUEUES_MAX; -ENOMEM; what the security module says.
+ */
+int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool publish)
+{
+	int err;
+
+	ASSERT_RTNL();
+
+	err = security_tun_dev_attach(&q->sk, md->security);
+	if (err < 0)
+		return err;
+	if (!(md->flags & IFF_MULTI_QUEUE) && md->numqueues == 1)
+		return -EBUSY;
+	if (md->numqueues + md->numdisabled == MYTUN_QUEUES_MAX)
+		return -E2BIG;
+	if (ptr_ring_resize(&q->readq, md->dev->tx_queue_len ?: 1, GFP_KERNEL,
+			    mytun_skb_free))
+		return -ENOMEM;
+
+	sock_hold(&q->sk);
+	q->sk.sk_sndbuf = md->sndbuf;
+	q->sk.sk_shutdown &= ~RCV_SHUTDOWN;
+	spin_lock_bh(&md->members_lock);
+	list_add_tail(&q->member, &md->members);
+	spin_unlock_bh(&md->members_lock);
+
+	/* Last, when the queue is whole: others may find it from here on. */
+	if (publish)
+		rcu_assign_pointer(q->md, md);
+	mytun_put_in_service(md, q);
+	return 0;
+}
+
+/* Count what the rings of a leaving queue carried with the interface. */
+static void mytun_leave_members(struct mytun_dev *md, struct mytun_queue *q)
+{
+	struct mytun_rings_mem *r = mytun_rings_get(q);
+	struct mytun_totals rx, tx;
+
+	spin_lock_bh(&md->members_lock);
+	list_del_init(&q->member);
+	if (r) {
+		mytun_counters_read(&r->rx.counters, &rx);
+		mytun_counters_read(&r->tx.counters, &tx);
+		mytun_totals_add(&md->gone_rx, &rx);
+		mytun_totals_add(&md->gone_tx, &tx);
+	}
+	spin_unlock_bh(&md->members_lock);
+}
+
+/* The last steps for a queue that nobody reaches any more. */
+static void mytun_part(struct mytun_dev *md, struct mytun_queue *q)
+{
+	q->sk.sk_shutdown |= RCV_SHUTDOWN;
+	q->disabled = false;
+	mytun_rings_detached(q);
+	mytun_leave_members(md, q);
+	if (mytun_rings_get(q))
+		netif_napi_del(&q->napi);
+	mytun_wake(q, EPOLLIN | EPOLLOUT | EPOLLHUP);
+	sock_put(&q->sk);
+}
+
+/**
+ * mytun_detach - take a file off its interface for good
+ * @q: the file's queue; does nothing when it is not attached
+ *
+ * Deletes the interface with its last queue, unless it is persistent.
+ */
+void mytun_detach(struct mytun_queue *q)
+{
+	struct mytun_dev *md = rtnl_dereference(q->md);
+	struct net_device *dev;
+
+	ASSERT_RTNL();
+	if (!md)
+		return;
+	dev = md->dev;
+
+	RCU_INIT_POINTER(q->md, NULL);
+	if (q->disabled) {
+		md->numdisabled--;
+		synchronize_net();
+	} else {
+		mytun_take_out_of_service(md, q);
+	}
+	mytun_part(md, q);
+
+	if (md->numqueues + md->numdisabled == 0) {
+		netif_carrier_off(dev);
+		if (!(md->flags & IFF_PERSIST) && dev->reg_state == NETREG_REGISTERED) {
+			unregister_netdevice(dev);
+			return;
+		}
+	}
+	netdev_state_change(dev);
+}
+
+/* IFF_DETACH_QUEUE: stays attached, carries nothing. */
+int mytun_queue_disable(struct mytun_queue *q)
+{
+	struct mytun_dev *md = rtnl_dereference(q->md);
+
+	ASSERT_RTNL();
+	if (!md || !(md->flags & IFF_MULTI_QUEUE) || q->disabled)
+		return -EINVAL;
+
+	mytun_take_out_of_service(md, q);
+	q->disabled = true;
+	md->numdisabled++;
+	netdev_state_change(md->dev);
+	return 0;
+}
+
+/* IFF_ATTACH_QUEUE. */
+int mytun_queue_enable(struct mytun_queue *q)
+{
+	struct mytun_dev *md = rtnl_dereference(q->md);
+	int err;
+
+	ASSERT_RTNL();
+	if (!md || !q->disabled)
+		return -EINVAL;
+	err = security_tun_dev_attach_queue(md->security);
+	if (err < 0)
+		return err;
+
+	q->disabled = false;
+	md->numdisabled--;
+	mytun_put_in_service(md, q);
+	netdev_state_change(md->dev);
+	return 0;
+}
+
+/**
+ * mytun_detach_all - the interface is being deleted under its files
+ * @md: the interface
+ *
+ * One grace period for all queues together; the files live on, answering EBADFD.
+ */
+void mytun_detach_all(struct mytun_dev *md)
+{
+	struct mytun_queue *q, *next;
+	unsigned int i;
+
+	ASSERT_RTNL();
+
+	list_for_each_entry(q, &md->members, member) {
+		if (mytun_rings_get(q) && !q->disabled)
+			napi_disable(&q->napi);
+		RCU_INIT_POINTER(q->md, NULL);
+	}
+	for (i = 0; i < md->numqueues; i++)
+		RCU_INIT_POINTER(md->queues[i], NULL);
+	WRITE_ONCE(md->numqueues, 0);
+	md->numdisabled = 0;
+
+	synchronize_net();
+	list_for_each_entry_safe(q, next, &md->members, member) {
+		mytun_readq_purge(q);
+		mytun_part(md, q);
+	}
+
+	if (md->flags & IFF_PERSIST)
+		module_put(THIS_MODULE);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Makes older kernels look like the newest, one paragraph a difference. The names
+ * MYTUN_HAVE_* come from features.mk.
+ */
+#ifndef MYTUN_COMPAT_H
+#define MYTUN_COMPAT_H
+
+#include <linux/etherdevice.h>
+#include <linux/fs.h>
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/u64_stats_sync.h>
+#include <net/sock.h>
+
+/* Drivers that lock for themselves: a feature bit, later a field. */
+static inline void mytun_dev_set_lltx(struct net_device *dev)
+{
+#ifdef MYTUN_HAVE_DEV_LLTX
+	dev->lltx = true;
+#else
+	dev->features |= NETIF_F_LLTX;
+#endif
+}
+
+/* Per-CPU core counters: atomic fields of the device before. */
+#ifdef MYTUN_HAVE_CORE_STATS
+#define mytun_tx_dropped_inc(dev) dev_core_stats_tx_dropped_inc(dev)
+#define mytun_rx_dropped_inc(dev) dev_core_stats_rx_dropped_inc(dev)
+#else
+#define mytun_tx_dropped_inc(dev) atomic_long_inc(&(dev)->tx_dropped)
+#define mytun_rx_dropped_inc(dev) atomic_long_inc(&(dev)->rx_dropped)
+#endif
+
+/* Reasons of drops. */
+#ifndef MYTUN_HAVE_DROP_REASON
+#define kfree_skb_reason(skb, reason) kfree_skb(skb)
+#endif
+
+/* u64_stats_fetch_begin that is safe against softirqs. */
+#ifdef MYTUN_HAVE_U64_STATS_IRQ
+#define mytun_u64_stats_begin(syncp) u64_stats_fetch_begin_irq(syncp)
+#define mytun_u64_stats_retry(syncp, start) u64_stats_fetch_retry_irq(syncp, start)
+#else
+#define mytun_u64_stats_begin(syncp) u64_stats_fetch_begin(syncp)
+#define mytun_u64_stats_retry(syncp, start) u64_stats_fetch_retry(syncp, start)
+#endif
+
+/* The user who a socket belongs to, for a socket without an inode. */
+static inline void mytun_sock_init(struct socket *sock, struct sock *sk, kuid_t uid)
+{
+#ifdef MYTUN_HAVE_SOCK_INIT_UID
+	sock_init_data_uid(sock, sk, uid);
+#else
+	sock_init_data(NULL, sk);
+	RCU_INIT_POINTER(sk->sk_wq, &sock->wq);
+	sk_set_socket(sk, sock);
+	sock->sk = sk;
+	sk->sk_uid = uid;
+#endif
+}
+
+/* netif_napi_add() without a weight. */
+#ifdef MYTUN_HAVE_NAPI_ADD3
+#define mytun_napi_add(dev, napi, poll) netif_napi_add(dev, napi, poll)
+#else
+#define mytun_napi_add(dev, napi, poll) netif_napi_add(dev, napi, poll, NAPI_POLL_WEIGHT)
+#endif
+
+#ifndef MYTUN_HAVE_NO_LLSEEK
+#define no_llseek NULL
+#endif
+
+#endif /* MYTUN_COMPAT_H */

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What ethtool shows: the driver, and per queue what the interface's totals hide. */
+#include <linux/ethtool.h>
+
+#include "internal.h"
+
+/* Driver, in the program's words: rx is what the program receives. */
+static const char *const mytun_queue_stats[] = {
+	"rx_q%u_packets", "rx_q%u_bytes", "rx_q%u_drops",   "rx_q%u_wakeups",
+	"tx_q%u_packets", "tx_q%u_bytes", "tx_q%u_drops",   "tx_q%u_wakeups",
+	"tx_q%u_doorbells", "q%u_faulted",
+};
+
+static void mytun_get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)
+{
+	const struct mytun_dev *md = netdev_priv(dev);
+
+	strscpy(info->driver, MYTUN_NAME, sizeof(info->driver));
+	strscpy(info->bus_info, md->flags & IFF_TUN ? "tun" : "tap", sizeof(info->bus_info));
+}
+
+static int mytun_get_sset_count(struct net_device *dev, int set)
+{
+	const struct mytun_dev *md = netdev_priv(dev);
+
+	if (set != ETH_SS_STATS)
+		return -EOPNOTSUPP;
+	return md->numqueues * ARRAY_SIZE(mytun_queue_stats);
+}
+
+static void mytun_get_strings(struct net_device *dev, u32 set, u8 *data)
+{
+	const struct mytun_dev *md = netdev_priv(dev);
+	unsigned int i, j;
+
+	if (set != ETH_SS_STATS)
+		return;
+	for (i = 0; i < md->numqueues; i++) {
+		for (j = 0; j < ARRAY_SIZE(mytun_queue_stats); j++) {
+			snprintf(data, ETH_GSTRING_LEN, mytun_queue_stats[j], i);
+			data += ETH_GSTRING_LEN;
+		}
+	}
+}
+
+static u64 *mytun_put_totals(u64 *data, const struct mytun_counters *counters)
+{
+	struct mytun_totals t;
+
+	mytun_counters_read(counters, &t);
+	*data++ = t.packets;
+	*data++ = t.bytes;
+	*data++ = t.drops;
+	*data++ = t.wakeups;
+	return data;
+}
+
+static void mytun_get_ethtool_stats(struct net_device *dev, struct ethtool_stats *stats,
+				    u64 *data)
+{
+	const struct mytun_dev *md = netdev_priv(dev);
+	struct mytun_rings_mem *r;
+	unsigned int i;
+
+	/* A queue without rings shows zeros; the array comes zeroed. */
+	for (i = 0; i < md->numqueues; i++) {
+		u64 *next = data + ARRAY_SIZE(mytun_queue_stats);
+
+		r = mytun_rings_get(rtnl_dereference(md->queues[i]));
+		if (r) {
+			data = mytun_put_totals(data, &r->rx.counters);
+			data = mytun_put_totals(data, &r->tx.counters);
+			*data++ = atomic64_read(&r->tx.doorbells);
+			*data++ = READ_ONCE(r->fault);
+		}
+		data = next;
+	}
+}
+
+static int mytun_get_link_ksettings(struct net_device *dev, struct ethtool_link_ksettings *cmd)
+{
+	ethtool_link_ksettings_zero_link_mode(cmd, supported);
+	ethtool_link_ksettings_zero_link_mode(cmd, advertising);
+	/* What the built-in tun says; there is no wire. */
+	cmd->base.speed = SPEED_10000;
+	cmd->base.duplex = DUPLEX_FULL;
+	cmd->base.port = PORT_TP;
+	cmd->base.phy_address = 0;
+	cmd->base.autoneg = AUTONEG_DISABLE;
+	return 0;
+}
+
+const struct ethtool_ops mytun_ethtool_ops = {
+	.get_drvinfo = mytun_get_drvinfo,
+	.get_link = ethtool_op_get_link,
+	.get_ts_info = ethtool_op_get_ts_info,
+	.get_link_ksettings = mytun_get_link_ksettings,
+	.get_sset_count = mytun_get_sset_count,
+	.get_strings = mytun_get_strings,
+	.get_ethtool_stats = mytun_get_ethtool_stats,
+};

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of mytun share: an interface, its queues, their rings.
+ *
+ * Locks and lifetimes, for all files:
+ *
+ *  - RTNL guards attaching, detaching, the flags of an interface, and the moment
+ *    at which a queue gets its rings.
+ *  - RCU guards the way from an interface to its queues (mytun_dev.queues) and
+ *    from a queue to its interface (mytun_queue.md). Whoever takes a queue off
+ *    its interface clears both, disables NAPI and waits a grace period before
+ *    anything is freed.
+ *  - A queue lives as long as its open file; the interface holds a reference on
+ *    its socket besides. A mapping of the rings holds the file.
+ *  - mytun_queue.rings is set once (release) and freed with the queue, so that
+ *    a reader that saw it may use it without a lock.
+ *  - ring_rx.lock orders the CPUs that reserve room in one RX ring. The TX ring
+ *    is consumed by the queue's NAPI instance alone, which needs no lock.
+ */
+#ifndef MYTUN_INTERNAL_H
+#define MYTUN_INTERNAL_H
+
+#include <linux/if_tun.h>
+#include <linux/list.h>
+#include <linux/netdevice.h>
+#include <linux/ptr_ring.h>
+#include <linux/rtnetlink.h>
+#include <linux/u64_stats_sync.h>
+#include <linux/uidgid.h>
+#include <linux/virtio_byteorder.h>
+#include <linux/virtio_net.h>
+#include <net/sock.h>
+
+#include "compat/compat.h"
+#include "mytun.h"
+
+#define MYTUN_NAME "mytun"
+
+/* Packets that wait for read(2) when a queue has no rings, and the length that
+ * a queueing discipline put on the interface begins with: as the built-in tun.
+ */
+#define MYTUN_READQ_LEN 500
+
+/* ifr_flags that stay with an interface, as TUNGETIFF reports them. */
+#define MYTUN_FEATURES (IFF_NO_PI | IFF_ONE_QUEUE | IFF_VNET_HDR | IFF_MULTI_QUEUE)
+
+/* In mytun_dev.flags, beside the IFF_* of if_tun.h: bits that no IFF_* uses. */
+#define MYTUN_VNET_LE 0x80000000
+#define MYTUN_VNET_BE 0x40000000
+
+/* What TUNSETOFFLOAD switches. */
+#define MYTUN_USER_FEATURES (NETIF_F_HW_CSUM | NETIF_F_TSO_ECN | NETIF_F_TSO | NETIF_F_TSO6)
+
+struct mytun_flows;
+
+/**
+ * struct mytun_counters - what a queue's rings did
+ * @syncp:       guards the rest on 32-bit machines
+ * @packets:     carried
+ * @bytes:       carried
+ * @drops:       RX: did not fit, or the ring is faulted; TX: malformed, no memory, or
+ *               the interface was down
+ * @wakeups:     times the program was woken
+ */
+struct mytun_counters {
+	struct u64_stats_sync syncp;
+	u64_stats_t packets;
+	u64_stats_t bytes;
+	u64_stats_t drops;
+	u64_stats_t wakeups;
+};
+
+/**
+ * struct mytun_totals - a reading of struct mytun_counters
+ * @packets: as there
+ * @bytes:   as there
+ * @drops:   as there
+ * @wakeups: as there
+ */
+struct mytun_totals {
+	u64 packets;
+	u64 bytes;
+	u64 drops;
+	u64 wakeups;
+};
+
+/**
+ * struct mytun_ring_rx - the kernel's private end of an RX ring (it produces)
+ * @lock:     orders the CPUs that reserve room; also guards @counters
+ * @pos:      position up to which room is reserved: the authority
+ * @cons:     the program's position as it was last read and found plausible
+ * @size:     bytes of the data area
+ * @headroom: bytes before each packet
+ * @room:     bytes of a record that are not packet: header, headroom, tailroom
+ * @prod_page: published, never read
+ * @cons_page: the program's, read once and checked
+ * @data:     the data area, mapped twice in a row
+ * @counters: see there
+ */
+struct mytun_ring_rx {
+	spinlock_t lock;
+	u32 pos;
+	u32 cons;
+	u32 size;
+	u16 headroom;
+	u16 room;
+	struct mytun_end *prod_page;
+	const struct mytun_end *cons_page;
+	u8 *data;
+	struct mytun_counters counters;
+};
+
+/**
+ * struct mytun_ring_tx - the kernel's private end of a TX ring (it consumes)
+ * @pos:       position up to which the ring is consumed: the authority
+ * @size:      bytes of the data area
+ * @prod_page: the program's, read once and checked
+ * @cons_page: published, never read
+ * @data:      the data area, mapped twice in a row
+ * @counters:  written by the queue's NAPI instance alone
+ * @doorbells: how often the program rang
+ */
+struct mytun_ring_tx {
+	u32 pos;
+	u32 size;
+	const struct mytun_end *prod_page;
+	struct mytun_end *cons_page;
+	const u8 *data;
+	struct mytun_counters counters;
+	atomic64_t doorbells;
+};
+
+/**
+ * struct mytun_rings_mem - the rings of a queue
+ * @rx:       the kernel's end of the RX ring
+ * @tx:       the kernel's end of the TX ring
+ * @flags:    MYTUN_RINGS_F_*
+ * @end_flags: MYTUN_END_F_* as published; under rx.lock
+ * @fault:    the program broke the protocol; set once
+ * @geometry: what MYTUN_IOC_RINGS answered
+ * @area:     the kernel's mapping of all of it
+ * @pages:    its pages in the order of the mapping, the data pages twice
+ * @npages:   entries of @pages
+ */
+struct mytun_rings_mem {
+	struct mytun_ring_rx rx ____cacheline_aligned_in_smp;
+	struct mytun_ring_tx tx ____cacheline_aligned_in_smp;
+	u32 flags;
+	u32 end_flags;
+	bool fault;
+	struct mytun_rings geometry;
+	void *area;
+	struct page **pages;
+	unsigned int npages;
+};
+
+/**
+ * struct mytun_queue - an open file
+ * @sk:       first, so that sk_alloc() makes it; carries the network namespace, the
+ *            memory limit and the filter of plain writes and reads
+ * @socket:   what @sk wants beside it; its wait queue is the file's
+ * @md:       the interface, or NULL
+ * @rings:    NULL until MYTUN_IOC_RINGS
+ * @readq:    packets for read(2), while there are no rings
+ * @fasync:   whom to send SIGIO
+ * @napi:     consumes the TX ring
+ * @member:   in mytun_dev.members while attached, disabled or not
+ * @index:    in mytun_dev.queues; valid while attached and enabled
+ * @disabled: taken out of service with TUNSETQUEUE, still attached
+ * @ifindex:  wanted for the interface that this file will create
+ */
+struct mytun_queue {
+	struct sock sk;
+	struct socket socket;
+	struct mytun_dev __rcu *md;
+	struct mytun_rings_mem *rings;
+	struct ptr_ring readq;
+	struct fasync_struct *fasync;
+	struct napi_struct napi;
+	struct list_head member;
+	u16 index;
+	bool disabled;
+	int ifindex;
+};
+
+/**
+ * struct mytun_dev - an interface; the private part of its net_device
+ * @queues:       enabled queues, the first @numqueues entries
+ * @numqueues:    written under RTNL, read anywhere
+ * @numdisabled:  attached queues out of service; RTNL
+ * @rxqueues:     the most queues that were enabled at a time; RTNL
+ * @flags:        IFF_* of if_tun.h, MYTUN_VNET_*
+ * @dev:          the net_device
+ * @flows:        which queue a flow was sent on; NULL unless IFF_MULTI_QUEUE
+ * @set_features: offloads that the program asked for
+ * @owner:        TUNSETOWNER
+ * @group:        TUNSETGROUP
+ * @vnet_hdr_sz:  bytes of virtio header before each packet of a plain file
+ * @sndbuf:       limit of memory in flight by plain write, of each queue
+ * @align:        headroom of skbs made from plain writes
+ * @security:     of the security module
+ * @members_lock: guards @members and @gone_*, for counting
+ * @members:      attached queues
+ * @gone_rx:      totals of the rings that left
+ * @gone_tx:      totals of the rings that left
+ * @frame_errors: packets of plain writes with a bad virtio header
+ * @creator:      the file that is creating the interface, during registration
+ * @creator_flags: ifr_flags of the same
+ */
+struct mytun_dev {
+	struct mytun_queue __rcu *queues[MYTUN_QUEUES_MAX];
+	unsigned int numqueues;
+	unsigned int numdisabled;
+	unsigned int rxqueues;
+	unsigned int flags;
+	struct net_device *dev;
+	struct mytun_flows *flows;
+	netdev_features_t set_features;
+	kuid_t owner;
+	kgid_t group;
+	int vnet_hdr_sz;
+	int sndbuf;
+	int align;
+	void *security;
+	spinlock_t members_lock;
+	struct list_head members;
+	struct mytun_totals gone_rx;
+	struct mytun_totals gone_tx;
+	atomic_long_t frame_errors;
+	struct mytun_queue *creator;
+	unsigned int creator_flags;
+};
+
+/* Byte order of the virtio headers of plain files. */
+static inline bool mytun_vnet_is_le(const struct mytun_dev *md)
+{
+	if (md->flags & MYTUN_VNET_LE)
+		return true;
+	return !(md->flags & MYTUN_VNET_BE) && virtio_legacy_is_little_endian();
+}
+
+/* The rings of a queue, or NULL; pairs with the release in mytun_rings_set(). */
+static inline struct mytun_rings_mem *mytun_rings_get(const struct mytun_queue *q)
+{
+	return smp_load_acquire(&q->rings);
+}
+
+/* attach.c */
+int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool publish);
+void mytun_detach(struct mytun_queue *q);
+int mytun_queue_disable(struct mytun_queue *q);
+int mytun_queue_enable(struct mytun_queue *q);
+void mytun_detach_all(struct mytun_dev *md);
+void mytun_wake(struct mytun_queue *q, __poll_t events);
+
+struct mytun_dev *mytun_get(struct mytun_queue *q);
+void mytun_put(struct mytun_dev *md);
+
+/* chardev.c */
+extern const struct file_operations mytun_fops;
+
+/* device.c */
+extern struct rtnl_link_ops mytun_link_ops;
+int mytun_set_iff(struct mytun_queue *q, struct ifreq *ifr);
+unsigned int mytun_iff_flags(const struct mytun_dev *md);
+int mytun_set_offload(struct mytun_dev *md, unsigned long offloads);
+int mytun_change_carrier(struct net_device *dev, bool carrier);
+
+/* ethtool.c */
+extern const struct ethtool_ops mytun_ethtool_ops;
+
+/* flow.c */
+struct mytun_flows *mytun_flows_alloc(void);
+void mytun_flows_free(struct mytun_flows *flows);
+void mytun_flow_learn(struct mytun_flows *flows, u32 hash, u16 queue);
+u16 mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int numqueues);
+void mytun_flows_forget(struct mytun_flows *flows, u16 queue, u16 moved);
+
+/* ioctl.c */
+long mytun_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+#ifdef CONFIG_COMPAT
+long mytun_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+#endif
+
+/* packet_rx.c: one packet a read(2) */
+bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb);
+ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to);
+void mytun_readq_purge(struct mytun_queue *q);
+void mytun_skb_free(void *ptr);
+
+/* packet_tx.c: one packet a write(2) */
+ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from);
+
+/* ring.c */
+int mytun_rings_set(struct mytun_queue *q, struct mytun_rings *geometry);
+void mytun_rings_free(struct mytun_rings_mem *r);
+int mytun_rings_mmap(struct mytun_queue *q, struct vm_area_struct *vma);
+__poll_t mytun_rings_poll(struct mytun_queue *q, struct mytun_rings_mem *r);
+void mytun_rings_fault(struct mytun_queue *q, struct mytun_rings_mem *r);
+void mytun_rings_detached(struct mytun_queue *q);
+void mytun_counters_read(const struct mytun_counters *c, struct mytun_totals *t);
+void mytun_totals_add(struct mytun_totals *sum, const struct mytun_totals *t);
+
+/* ring_rx.c */
+bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct sk_buff *skb);
+
+/* ring_tx.c */
+int mytun_ring_tx_poll(struct napi_struct *napi, int budget);
+int mytun_doorbell(struct mytun_queue *q);
+
+/* The virtio header of a record. */
+static inline struct virtio_net_hdr mytun_rec_to_vnet(const struct mytun_rec *rec)
+{
+	return (struct virtio_net_hdr) {
+		.flags = rec->vnet_flags,
+		.gso_type = rec->gso_type,
+		.hdr_len = (__force __virtio16)rec->hdr_len,
+		.gso_size = (__force __virtio16)rec->gso_size,
+		.csum_start = (__force __virtio16)rec->csum_start,
+		.csum_offset = (__force __virtio16)rec->csum_offset,
+	};
+}
+
+#endif /* MYTUN_INTERNAL_H */

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The ioctls: those of if_tun.h as on /dev/net/tun, and our own. */
+#include <linux/compat.h>
+#include <linux/if_arp.h>
+#include <linux/module.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <linux/uaccess.h>
+#include <net/net_namespace.h>
+
+#include "internal.h"
+
+static long mytun_ioc_rings(struct mytun_queue *q, void __user *argp)
+{
+	struct mytun_rings geometry;
+	int err;
+
+	if (copy_from_user(&geometry, argp, sizeof(geometry)))
+		return -EFAULT;
+	rtnl_lock();
+	err = mytun_rings_set(q, &geometry);
+	rtnl_unlock();
+	if (err)
+		return err;
+	/* The rings stay when this fails: a file gets them once. */
+	return copy_to_user(argp, &geometry, sizeof(geometry)) ? -EFAULT : 0;
+}
+
+static long mytun_ioc_info(struct mytun_queue *q, void __user *argp)
+{
+	struct mytun_info info = {
+		.abi_version = MYTUN_ABI_VERSION,
+		.rings_flags = MYTUN_RINGS_F_ALL,
+		.ring_size_min = max_t(u32, MYTUN_RING_SIZE_MIN, PAGE_SIZE),
+		.ring_size_max = MYTUN_RING_SIZE_MAX,
+		.queue = ~0U,
+		.queues_max = MYTUN_QUEUES_MAX,
+	};
+	struct mytun_dev *md;
+
+	rcu_read_lock();
+	md = rcu_dereference(q->md);
+	if (md) {
+		info.queue = READ_ONCE(q->index);
+		info.ifindex = md->dev->ifindex;
+	}
+	rcu_read_unlock();
+	return copy_to_user(argp, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
+static long mytun_ioc_detach(struct mytun_queue *q)
+{
+	int err = -EBADFD;
+
+	rtnl_lock();
+	if (rtnl_dereference(q->md)) {
+		mytun_detach(q);
+		err = 0;
+	}
+	rtnl_unlock();
+	return err;
+}
+
+static long mytun_own_ioctl(struct mytun_queue *q, unsigned int cmd, unsigned long arg)
+{
+	switch (cmd) {
+	case MYTUN_IOC_DOORBELL:
+		return arg ? -EINVAL : mytun_doorbell(q);
+	case MYTUN_IOC_RINGS:
+		return mytun_ioc_rings(q, (void __user *)arg);
+	case MYTUN_IOC_DETACH:
+		return arg ? -EINVAL : mytun_ioc_detach(q);
+	case MYTUN_IOC_INFO:
+		return mytun_ioc_info(q, (void __user *)arg);
+	}
+	return -EINVAL;
+}
+
+static long mytun_tun_set_iff(struct mytun_queue *q, void __user *argp, size_t ifreq_len)
+{
+	struct ifreq ifr = {};
+	int err;
+
+	if (copy_from_user(&ifr, argp, ifreq_len))
+		return -EFAULT;
+	ifr.ifr_name[IFNAMSIZ - 1] = '\0';
+
+	rtnl_lock();
+	err = rtnl_dereference(q->md) ? -EEXIST : mytun_set_iff(q, &ifr);
+	rtnl_unlock();
+	if (err)
+		return err;
+	return copy_to_user(argp, &ifr, ifreq_len) ? -EFAULT : 0;
+}
+
+static long mytun_tun_set_queue(struct mytun_queue *q, void __user *argp, size_t ifreq_len)
+{
+	struct ifreq ifr = {};
+	int err = -EINVAL;
+
+	if (copy_from_user(&ifr, argp, ifreq_len))
+		return -EFAULT;
+	rtnl_lock();
+	if (ifr.ifr_flags & IFF_ATTACH_QUEUE)
+		err = mytun_queue_enable(q);
+	else if (ifr.ifr_flags & IFF_DETACH_QUEUE)
+		err = mytun_queue_disable(q);
+	rtnl_unlock();
+	return err;
+}
+
+static long mytun_tun_set_ifindex(struct mytun_queue *q, void __user *argp)
+{
+	int err = 0, ifindex;
+
+	if (get_user(ifindex, (int __user *)argp))
+		return -EFAULT;
+	if (ifindex < 0)
+		return -EINVAL;
+	rtnl_lock();
+	if (rtnl_dereference(q->md))
+		err = -EPERM;
+	else
+		q->ifindex = ifindex;
+	rtnl_unlock();
+	return err;
+}
+
+static int mytun_set_link_type(struct mytun_dev *md, unsigned long type)
+{
+	struct net_device *dev = md->dev;
+	int err;
+
+	if (dev->flags & IFF_UP)
+		return -EBUSY;
+	err = notifier_to_errno(call_netdevice_notifiers(NETDEV_PRE_TYPE_CHANGE, dev));
+	if (err)
+		return err;
+	dev->type = type;
+	switch (dev->type) {
+	case ARPHRD_ETHER:
+		dev->addr_len = ETH_ALEN;
+		break;
+	default:
+		dev->addr_len = 0;
+	}
+	call_netdevice_notifiers(NETDEV_POST_TYPE_CHANGE, dev);
+	return 0;
+}
+
+static void mytun_set_persist(struct mytun_dev *md, bool persist)
+{
+	/* The module must stay while an interface does that nobody has open. */
+	if (persist && !(md->flags & IFF_PERSIST)) {
+		md->flags |= IFF_PERSIST;
+		__module_get(THIS_MODULE);
+	} else if (!persist && (md->flags & IFF_PERSIST)) {
+		md->flags &= ~IFF_PERSIST;
+		module_put(THIS_MODULE);
+	}
+	netdev_state_change(md->dev);
+}
+
+static int mytun_set_owner(struct mytun_dev *md, unsigned long id)
+{
+	kuid_t owner = make_kuid(current_user_ns(), id);
+
+	if (!uid_valid(owner))
+		return -EINVAL;
+	md->owner = owner;
+	netdev_state_change(md->dev);
+	return 0;
+}
+
+static int mytun_set_group(struct mytun_dev *md, unsigned long id)
+{
+	kgid_t group = make_kgid(current_user_ns(), id);
+
+	if (!gid_valid(group))
+		return -EINVAL;
+	md->group = group;
+	netdev_state_change(md->dev);
+	return 0;
+}
+
+static int mytun_get_iff(struct mytun_queue *q, struct mytun_dev *md, void __user *argp,
+			 size_t ifreq_len)
+{
+	struct ifreq ifr = {};
+
+	strscpy(ifr.ifr_name, md->dev->name, IFNAMSIZ);
+	ifr.ifr_flags = mytun_iff_flags(md);
+	if (q->disabled)
+		ifr.ifr_flags |= IFF_DETACH_QUEUE;
+	if (!rcu_access_pointer(q->sk.sk_filter))
+		ifr.ifr_flags |= IFF_NOFILTER;
+	return copy_to_user(argp, &ifr, ifreq_len) ? -EFAULT : 0;
+}
+
+static int mytun_set_sndbuf(struct mytun_dev *md, int __user *argp)
+{
+	struct mytun_queue *q;
+	int sndbuf;
+
+	if (get_user(sndbuf, argp))
+		return -EFAULT;
+	if (sndbuf <= 0)
+		return -EINVAL;
+	md->sndbuf = sndbuf;
+	list_for_each_entry(q, &md->members, member)
+		WRITE_ONCE(q->sk.sk_sndbuf, sndbuf);
+	return 0;
+}
+
+static int mytun_set_vnet_hdr_sz(struct mytun_dev *md, int __user *argp)
+{
+	int size;
+
+	if (get_user(size, argp))
+		return -EFAULT;
+	if (size < (int)sizeof(struct virtio_net_hdr))
+		return -EINVAL;
+	WRITE_ONCE(md->vnet_hdr_sz, size);
+	return 0;
+}
+
+static int mytun_set_flag(struct mytun_dev *md, unsigned int flag, int __user *argp)
+{
+	int on;
+
+	if (get_user(on, argp))
+		return -EFAULT;
+	if (on)
+		md->flags |= flag;
+	else
+		md->flags &= ~flag;
+	return 0;
+}
+
+static int mytun_set_carrier(struct mytun_dev *md, int __user *argp)
+{
+	int carrier;
+
+	if (get_user(carrier, argp))
+		return -EFAULT;
+	return mytun_change_carrier(md->dev, carrier);
+}
+
+/* The ioctls of an attached file; RTNL is held. */
+static long mytun_tun_ioctl(struct mytun_queue *q, struct mytun_dev *md, unsigned int cmd,
+			    unsigned long arg, size_t ifreq_len)
+{
+	int __user *argp = (int __user *)arg;
+
+	switch (cmd) {
+	case TUNGETIFF:
+		return mytun_get_iff(q, md, argp, ifreq_len);
+	case TUNSETNOCSUM:
+	case TUNSETDEBUG:
+		/* Nothing to switch, in the built-in driver neither. */
+		return 0;
+	case TUNSETPERSIST:
+		mytun_set_persist(md, arg);
+		return 0;
+	case TUNSETOWNER:
+		return mytun_set_owner(md, arg);
+	case TUNSETGROUP:
+		return mytun_set_group(md, arg);
+	case TUNSETLINK:
+		return mytun_set_link_type(md, arg);
+	case TUNSETOFFLOAD:
+		return mytun_set_offload(md, arg);
+	case TUNGETSNDBUF:
+		return put_user(q->sk.sk_sndbuf, argp);
+	case TUNSETSNDBUF:
+		return mytun_set_sndbuf(md, argp);
+	case TUNGETVNETHDRSZ:
+		return put_user(md->vnet_hdr_sz, argp);
+	case TUNSETVNETHDRSZ:
+		return mytun_set_vnet_hdr_sz(md, argp);
+	case TUNGETVNETLE:
+		return put_user(!!(md->flags & MYTUN_VNET_LE), argp);
+	case TUNSETVNETLE:
+		return mytun_set_flag(md, MYTUN_VNET_LE, argp);
+	case TUNSETCARRIER:
+		return mytun_set_carrier(md, argp);
+	}
+	return -EINVAL;
+}
+
+static long mytun_ioctl_len(struct file *file, unsigned int cmd, unsigned long arg,
+			    size_t ifreq_len)
+{
+	struct mytun_queue *q = file->private_data;
+	void __user *argp = (void __user *)arg;
+	struct mytun_dev *md;
+	long ret;
+
+	if (_IOC_TYPE(cmd) == MYTUN_IOC_MAGIC)
+		return mytun_own_ioctl(q, cmd, arg);
+
+	switch (cmd) {
+	case TUNGETFEATURES:
+		return put_user(IFF_TUN | IFF_TAP | IFF_NO_CARRIER | MYTUN_FEATURES,
+				(unsigned int __user *)argp);
+	case TUNSETIFF:
+		return mytun_tun_set_iff(q, argp, ifreq_len);
+	case TUNSETQUEUE:
+		return mytun_tun_set_queue(q, argp, ifreq_len);
+	case TUNSETIFINDEX:
+		return mytun_tun_set_ifindex(q, argp);
+	}
+
+	rtnl_lock();
+	md = rtnl_dereference(q->md);
+	ret = md ? mytun_tun_ioctl(q, md, cmd, arg, ifreq_len) : -EBADFD;
+	rtnl_unlock();
+	return ret;
+}
+
+long mytun_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return mytun_ioctl_len(file, cmd, arg, sizeof(struct ifreq));
+}
+
+#ifdef CONFIG_COMPAT
+/*
+ * A 32-bit program's ifreq is shorter, and alike in all that is used here. All our
+ * own structs are the same for both. Integers and pointers widen alike on the
+ * machines that have compat programs, where a pointer is zero-extended.
+ */
+long mytun_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return mytun_ioctl_len(file, cmd, (unsigned long)compat_ptr(arg),
+			       sizeof(struct compat_ifreq));
+}
+#endif

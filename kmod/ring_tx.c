@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The hot path to the stack: the queue's NAPI instance consumes the TX ring as a
+ * NIC's driver consumes its descriptors. The ring is the only queue on the way.
+ *
+ * A record's header is copied out of the ring before it is looked at, and so is the
+ * packet: whatever the program writes meanwhile changes nothing that was checked.
+ */
+#include <linux/etherdevice.h>
+#include <linux/poll.h>
+#include <linux/skbuff.h>
+#include <linux/virtio_net.h>
+
+#include "internal.h"
+
+/* Larger packets are spread over single pages, which are there when others are not. */
+#define MYTUN_LINEAR_MAX SKB_WITH_OVERHEAD(PAGE_SIZE - NET_SKB_PAD - NET_IP_ALIGN)
+/* Of those, this much is linear: the headers. */
+#define MYTUN_LINEAR_HEAD 256
+
+/* What came of a record. */
+enum mytun_verdict { MYTUN_SENT, MYTUN_SKIPPED, MYTUN_DROPPED, MYTUN_BROKEN };
+
+static struct sk_buff *mytun_tx_skb_large(struct net_device *dev, const u8 *data, u32 len)
+{
+	struct sk_buff *skb;
+	int err;
+
+	skb = alloc_skb_with_frags(MYTUN_LINEAR_HEAD + NET_SKB_PAD + NET_IP_ALIGN,
+				   len - MYTUN_LINEAR_HEAD, 0, &err, GFP_ATOMIC);
+	if (!skb)
+		return NULL;
+	skb_reserve(skb, NET_SKB_PAD + NET_IP_ALIGN);
+	skb_put(skb, MYTUN_LINEAR_HEAD);
+	skb->data_len = len - MYTUN_LINEAR_HEAD;
+	skb->len += skb->data_len;
+	skb->dev = dev;
+	if (skb_store_bits(skb, 0, data, len)) {
+		kfree_skb(skb);
+		return NULL;
+	}
+	return skb;
+}
+
+static struct sk_buff *mytun_tx_skb(struct mytun_queue *q, const u8 *data, u32 len)
+{
+	struct sk_buff *skb;
+
+	if (unlikely(len > MYTUN_LINEAR_MAX))
+		return mytun_tx_skb_large(q->napi.dev, data, len);
+	skb = napi_alloc_skb(&q->napi, len);
+	if (likely(skb))
+		skb_put_data(skb, data, len);
+	return skb;
+}
+
+/* Protocol of a packet without an Ethernet header; 0 when it has none that we know. */
+static __be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto)
+{
+	if (proto)
+		return (__force __be16)proto;
+	switch (skb->data[0] >> 4) {
+	case 4:
+		return htons(ETH_P_IP);
+	case 6:
+		return htons(ETH_P_IPV6);
+	}
+	return 0;
+}
+
+static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_dev *md,
+					  const struct mytun_rec *head, const u8 *data)
+{
+	bool tap = md->flags & IFF_TAP;
+	struct virtio_net_hdr vnet;
+	struct sk_buff *skb;
+
+	if (unlikely(head->len < (tap ? ETH_HLEN : 1) || head->len > MYTUN_PACKET_MAX ||
+		     head->flags))
+		return MYTUN_DROPPED;
+	skb = mytun_tx_skb(q, data, head->len);
+	if (unlikely(!skb))
+		return MYTUN_DROPPED;
+
+	if (unlikely(head->vnet_flags | head->gso_type)) {
+		vnet = mytun_rec_to_vnet(head);
+		if (virtio_net_hdr_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
+			goto drop;
+	}
+
+	if (tap) {
+		skb->protocol = eth_type_trans(skb, md->dev);
+	} else {
+		skb->protocol = mytun_tx_proto(skb, head->proto);
+		if (unlikely(!skb->protocol))
+			goto drop;
+		skb_reset_mac_header(skb);
+	}
+	skb_reset_network_header(skb);
+	if (unlikely(skb_is_gso(skb)))
+		skb_probe_transport_header(skb);
+	skb_record_rx_queue(skb, q->index);
+
+	/* Before the stack sees the packet: the answer may leave at once. */
+	if (md->flows && READ_ONCE(md->numqueues) > 1)
+		mytun_flow_learn(md->flows, __skb_get_hash_symmetric(skb), q->index);
+
+	napi_gro_receive(&q->napi, skb);
+	return MYTUN_SENT;
+
+drop:
+	kfree_skb(skb);
+	return MYTUN_DROPPED;
+}
+
+/* The record at @pos; @avail bytes are said to be there. */
+static enum mytun_verdict mytun_tx_record(struct mytun_queue *q, struct mytun_dev *md,
+					  struct mytun_ring_tx *tx, u32 pos, u32 avail,
+					  struct mytun_rec *head)
+{
+	const u8 *rec = tx->data + (pos & (tx->size - 1));
+
+	/* The one look at the header. barrier(): the compiler must not look again. */
+	memcpy(head, rec, sizeof(*head));
+	barrier();
+
+	if (unlikely(avail < sizeof(*head) || head->size < sizeof(*head) ||
+		     head->size > avail || head->size % MYTUN_REC_ALIGN))
+		return MYTUN_BROKEN;
+	if (unlikely(head->flags & MYTUN_REC_F_SKIP))
+		return MYTUN_SKIPPED;
+	if (unlikely(head->off < sizeof(*head) || head->off > head->size ||
+		     head->len > head->size - head->off))
+		return MYTUN_DROPPED;
+	if (unlikely(!(READ_ONCE(md->dev->flags) & IFF_UP)))
+		return MYTUN_DROPPED;
+	return mytun_tx_packet(q, md, head, rec + head->off);
+}
+
+/* Give the consumed bytes back, and wake who waits for them. */
+static void mytun_tx_publish(struct mytun_queue *q, struct mytun_rings_mem *r, u32 pos)
+{
+	struct mytun_ring_tx *tx = &r->tx;
+	u32 old = tx->pos;
+
+	WRITE_ONCE(tx->pos, pos);
+	/* Pairs with the program's acquire: the copies out of the ring are made. */
+	smp_store_release(&tx->cons_page->pos, pos);
+
+	/* Pairs with the program's full barrier between its event field and its
+	 * last look at the position; without the event index, with the barrier in
+	 * mytun_rings_poll().
+	 */
+	smp_mb();
+	if (r->flags & MYTUN_RINGS_F_EVENT_IDX) {
+		if (!mytun_need_event(READ_ONCE(tx->prod_page->event), pos, old))
+			return;
+	} else if (!waitqueue_active(&q->socket.wq.wait) && !READ_ONCE(q->fasync)) {
+		return;
+	}
+	u64_stats_update_begin(&tx->counters.syncp);
+	u64_stats_inc(&tx->counters.wakeups);
+	u64_stats_update_end(&tx->counters.syncp);
+	mytun_wake(q, EPOLLOUT | EPOLLWRNORM);
+}
+
+/* Up to @budget records. Return: how many, or -EIO when the program lied. */
+static int mytun_tx_consume(struct mytun_queue *q, struct mytun_dev *md,
+			    struct mytun_rings_mem *r, int budget)
+{
+	struct mytun_ring_tx *tx = &r->tx;
+	u64 packets = 0, bytes = 0, drops = 0;
+	struct mytun_rec head;
+	u32 pos = tx->pos;
+	u32 avail;
+	int work;
+
+	/* Pairs with the program's release: the records up to there are written. */
+	avail = smp_load_acquire(&tx->prod_page->pos) - pos;
+	if (unlikely(avail > tx->size || avail % MYTUN_REC_ALIGN))
+		return -EIO;
+
+	for (work = 0; work < budget && avail; work++) {
+		switch (mytun_tx_record(q, md, tx, pos, avail, &head)) {
+		case MYTUN_SENT:
+			packets++;
+			bytes += head.len;
+			break;
+		case MYTUN_SKIPPED:
+			break;
+		case MYTUN_DROPPED:
+			drops++;
+			break;
+		case MYTUN_BROKEN:
+			work = -EIO;
+			goto out;
+		}
+		pos += head.size;
+		avail -= head.size;
+	}
+out:
+	u64_stats_update_begin(&tx->counters.syncp);
+	u64_stats_add(&tx->counters.packets, packets);
+	u64_stats_add(&tx->counters.bytes, bytes);
+	u64_stats_add(&tx->counters.drops, drops);
+	u64_stats_update_end(&tx->counters.syncp);
+	if (unlikely(drops))
+		WRITE_ONCE(tx->cons_page->drops, u64_stats_read(&tx->counters.drops));
+	if (pos != tx->pos)
+		mytun_tx_publish(q, r, pos);
+	return work;
+}
+
+int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
+{
+	struct mytun_queue *q = container_of(napi, struct mytun_queue, napi);
+	struct mytun_rings_mem *r = mytun_rings_get(q);
+	struct mytun_dev *md = netdev_priv(napi->dev);
+	struct mytun_ring_tx *tx;
+	int work;
+
+	/* netpoll asks with nothing to spend; NAPI may run before the rings show. */
+	if (unlikely(!budget))
+		return 0;
+	if (unlikely(!r || READ_ONCE(r->fault))) {
+		napi_complete_done(napi, 0);
+		return 0;
+	}
+	tx = &r->tx;
+
+	work = mytun_tx_consume(q, md, r, budget);
+	if (unlikely(work < 0)) {
+		mytun_rings_fault(q, r);
+		napi_complete_done(napi, 0);
+		return 0;
+	}
+	if (work == budget)
+		return budget;
+
+	/* About to sleep: say at which position a doorbell is wanted, then look once
+	 * more. Pairs with the program's full barrier between its position and its
+	 * look at the event field.
+	 */
+	WRITE_ONCE(tx->cons_page->event, tx->pos);
+	smp_mb();
+	if (READ_ONCE(tx->prod_page->pos) != tx->pos)
+		return budget;
+	napi_complete_done(napi, work);
+	return work;
+}
+
+/**
+ * mytun_doorbell - MYTUN_IOC_DOORBELL
+ * @q: a queue
+ *
+ * In the default mode the packets go up the stack before this returns, in softirq on
+ * this CPU, as far as softirq's own limits allow.
+ *
+ * Return: 0; -EINVAL no rings; -EBADFD detached; -EIO faulted; -ENETDOWN.
+ */
+int mytun_doorbell(struct mytun_queue *q)
+{
+	struct mytun_rings_mem *r = mytun_rings_get(q);
+	struct mytun_dev *md;
+	bool up = false;
+
+	if (!r)
+		return -EINVAL;
+	atomic64_inc(&r->tx.doorbells);
+
+	rcu_read_lock();
+	md = rcu_dereference(q->md);
+	if (md)
+		up = READ_ONCE(md->dev->flags) & IFF_UP;
+	rcu_read_unlock();
+	if (!md)
+		return -EBADFD;
+
+	/* Harmless on a queue that is just leaving: disabled NAPI is not scheduled. */
+	local_bh_disable();
+	napi_schedule(&q->napi);
+	local_bh_enable();
+
+	if (unlikely(READ_ONCE(r->fault)))
+		return -EIO;
+	return up ? 0 : -ENETDOWN;
+}
