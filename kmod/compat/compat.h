@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Makes older kernels look like the newest, one paragraph a difference. The names
- * MYTUN_HAVE_* come from features.mk.
+ * MYTUN_HAVE_* come from features.Kbuild.
  */
 #ifndef MYTUN_COMPAT_H
 #define MYTUN_COMPAT_H
