@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The module comes and goes without a word, and leaves the device node that programs open.
+
+# shellcheck source=internal/guest/report.sh
+. /guest/report.sh
+
+kernel_lines() { dmesg | grep -c -v 'tainting kernel'; }
+
+test_device_is_there() {
+	[ -e /sys/class/misc/mytun ] || fail "no /sys/class/misc/mytun"
+	[ -c /dev/net/mytun ] || fail "/dev/net/mytun is not a character device"
+	local mode
+	mode=$(stat -c %a /dev/net/mytun)
+	[ "$mode" = 666 ] || fail "/dev/net/mytun has mode $mode, programs without privileges need 666"
+}
+
+test_unloads_and_loads_silently() {
+	local before after i
+	before=$(kernel_lines)
+	for i in 1 2 3; do
+		rmmod mytun
+		[ ! -e /dev/net/mytun ] || fail "round $i: /dev/net/mytun outlives the module"
+		[ ! -e /sys/class/misc/mytun ] || fail "round $i: /sys/class/misc/mytun outlives the module"
+		insmod /mytun.ko
+		[ -c /dev/net/mytun ] || fail "round $i: no /dev/net/mytun after loading again"
+	done
+	after=$(kernel_lines)
+	[ "$before" = "$after" ] || fail "the kernel log grew: $(dmesg | tail -n $((after - before)))"
+}
+
+test_first_load_is_silent() {
+	# Unsigned and out of tree is what the kernel itself says; anything else would be ours.
+	if dmesg | grep -i mytun | grep -v -e 'init reached' -e 'loading out-of-tree module' -e 'module verification failed'; then
+		fail "loading the module prints to the kernel log"
+	fi
+}
+
+test_describes_itself() {
+	modinfo -F license /mytun.ko | grep -q '^GPL' || fail "not under the GPL"
+	modinfo -F description /mytun.ko | grep -q . || fail "no description"
+}
+
+run_tests "$@"

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+
+// Command vm runs the project in virtual machines. It fetches Debian kernels, builds the module
+// for them, packs initramfs images, boots them under QEMU's software emulation (no hardware
+// support is needed, and no module is ever loaded into the host) and brings back what the guest
+// printed, wrote and logged.
+//
+// It is the only place that does any of this; see doc.go of the guest side in internal/guest.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const usage = `usage: go run ./internal/vm COMMAND [FLAGS]
+
+  deps            install the Debian packages that the other commands need, if any is missing
+  fetch           download a kernel and its headers into the cache; prints where they are
+  build           build the module for a kernel; prints the path of the .ko
+  run -- CMD...   boot a machine, run CMD in it, exit with its status
+  shell           an interactive machine on this terminal; "exit" ends it
+  test            run the guest tests on a kernel
+  checkpatch      download the kernel's checkpatch; prints its path
+
+"COMMAND -h" lists the flags. The cache is $MYTUN_CACHE, else ~/.cache/mytun.
+`
+
+func main() {
+	commands := map[string]func([]string) error{
+		"deps":       cmdDeps,
+		"fetch":      cmdFetch,
+		"build":      cmdBuild,
+		"run":        cmdRun,
+		"shell":      cmdShell,
+		"test":       cmdTest,
+		"checkpatch": cmdCheckpatch,
+	}
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	}
+	err := commands[os.Args[1]](os.Args[2:])
+	var status exitStatus
+	switch {
+	case errors.As(err, &status):
+		os.Exit(int(status))
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "vm %s: %v\n", os.Args[1], err)
+		os.Exit(1)
+	}
+}
+
+// exitStatus is the failure of the guest's own command: there is nothing to add to what it
+// printed, and the caller wants its number.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// step says on the terminal that something slow begins.
+func step(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "vm: "+format+"\n", args...)
+}
+
+func newFlags(name, args string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ExitOnError)
+	f.Usage = func() {
+		fmt.Fprintf(f.Output(), "usage: go run ./internal/vm %s [FLAGS] %s\n", name, args)
+		f.PrintDefaults()
+	}
+	return f
+}
+
+func cmdDeps(args []string) error {
+	newFlags("deps", "").Parse(args)
+	return installMissing(hostTools)
+}
+
+func cmdFetch(args []string) error {
+	f := newFlags("fetch", "")
+	name := kernelFlag(f)
+	f.Parse(args)
+	k, err := fetchKernel(*name)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("release=%s\nvmlinuz=%s\nheaders=%s\nroot=%s\n", k.Release, k.Vmlinuz, k.Headers, k.Root)
+	return nil
+}
+
+func cmdCheckpatch(args []string) error {
+	newFlags("checkpatch", "").Parse(args)
+	path, err := fetchCheckpatch()
+	if err != nil {
+		return err
+	}
+	fmt.Println(path)
+	return nil
+}
+
+func cmdBuild(args []string) error {
+	f := newFlags("build", "")
+	name := kernelFlag(f)
+	var o buildOptions
+	o.flags(f)
+	f.BoolVar(&o.sparse, "sparse", false, "run sparse over the module; its warnings are errors")
+	f.BoolVar(&o.strict, "strict", false, "the compiler's warnings (W=1) are errors")
+	f.Parse(args)
+	k, err := fetchKernel(*name)
+	if err != nil {
+		return err
+	}
+	ko, err := buildModule(k, o)
+	if err != nil {
+		return err
+	}
+	fmt.Println(ko)
+	return nil
+}
+
+func cmdRun(args []string) error {
+	f := newFlags("run", "-- COMMAND [ARG...]")
+	var m machineOptions
+	m.flags(f)
+	out := f.String("out", "", "`DIR` for the guest's /out, kernel.log and output.log (kept only on failure if empty)")
+	quiet := f.Bool("q", false, "do not copy what the guest's command prints to this terminal")
+	f.Parse(args)
+	if f.NArg() == 0 {
+		f.Usage()
+		return exitStatus(2)
+	}
+	spec, err := m.spec()
+	if err != nil {
+		return err
+	}
+	spec.Command = f.Args()
+	if !*quiet {
+		spec.Output = os.Stdout
+	}
+	dir, keep := *out, true
+	if dir == "" {
+		keep = false
+		if dir, err = os.MkdirTemp("", "mytun-run-"); err != nil {
+			return err
+		}
+	}
+	res, err := boot(spec, dir)
+	if err != nil {
+		return fmt.Errorf("%w\nlogs: %s", err, dir)
+	}
+	if !keep {
+		os.RemoveAll(dir)
+	}
+	if res.Status != 0 {
+		return exitStatus(res.Status)
+	}
+	return nil
+}
+
+func cmdShell(args []string) error {
+	f := newFlags("shell", "")
+	var m machineOptions
+	m.flags(f)
+	f.Parse(args)
+	m.timeout = 24 * time.Hour
+	spec, err := m.spec()
+	if err != nil {
+		return err
+	}
+	spec.Interactive = true
+	spec.Command = shellCommand()
+	dir, err := os.MkdirTemp("", "mytun-shell-")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "vm: kernel log: %s; \"exit\" ends the machine\n", filepath.Join(dir, kernelLogName))
+	if _, err = boot(spec, dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// machineOptions are the flags that run, shell and test share.
+type machineOptions struct {
+	kernel  *string
+	build   buildOptions
+	noKmod  bool
+	files   fileList
+	timeout time.Duration
+	icount  bool
+	mem     int
+	smp     int
+	params  string
+	verbose bool
+}
+
+func (m *machineOptions) flags(f *flag.FlagSet) {
+	m.kernel = kernelFlag(f)
+	m.build.flags(f)
+	f.BoolVar(&m.noKmod, "nokmod", false, "boot without the module")
+	f.Var(&m.files, "file", "`SRC[:DST]` put into the guest (repeatable; directories too; DST defaults to /bin/NAME)")
+	f.DurationVar(&m.timeout, "timeout", 2*time.Minute, "time limit of the command; the machine gets a minute more")
+	f.BoolVar(&m.icount, "icount", false, "one CPU, guest time counts guest instructions (benchmarks)")
+	f.IntVar(&m.mem, "mem", 1024, "memory in `MiB`")
+	f.IntVar(&m.smp, "smp", 2, "number of CPUs")
+	f.StringVar(&m.params, "append", "", "further kernel parameters")
+	f.BoolVar(&m.verbose, "v", false, "copy the kernel log to this terminal")
+}
+
+func (m *machineOptions) spec() (*machine, error) {
+	k, err := fetchKernel(*m.kernel)
+	if err != nil {
+		return nil, err
+	}
+	spec := &machine{
+		Kernel: k, Files: m.files, Timeout: m.timeout, Icount: m.icount,
+		MemMiB: m.mem, CPUs: m.smp, Params: m.params, KernelLog: io.Discard,
+	}
+	if m.verbose {
+		spec.KernelLog = os.Stderr
+	}
+	if !m.noKmod {
+		ko, err := buildModule(k, m.build)
+		if err != nil {
+			return nil, err
+		}
+		spec.Files = append(spec.Files, guestFile{Src: ko, Dst: "/" + moduleName + ".ko"})
+	}
+	return spec, nil
+}
