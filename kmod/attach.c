@@ -114,7 +114,7 @@ int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool publish)
 
 	sock_hold(&q->sk);
 	q->sk.sk_sndbuf = md->sndbuf;
-	q->sk.sk_shutdown &= ~RCV_SHUTDOWN;
+	q->sk.sk_shutdown = 0;
 	spin_lock_bh(&md->members_lock);
 	list_add_tail(&q->member, &md->members);
 	spin_unlock_bh(&md->members_lock);
@@ -146,7 +146,8 @@ static void mytun_leave_members(struct mytun_dev *md, struct mytun_queue *q)
 /* The last steps for a queue that nobody reaches any more. */
 static void mytun_part(struct mytun_dev *md, struct mytun_queue *q)
 {
-	q->sk.sk_shutdown |= RCV_SHUTDOWN;
+	/* Who waits in write(2) for memory must not keep the interface waiting. */
+	q->sk.sk_shutdown = SHUTDOWN_MASK;
 	q->disabled = false;
 	mytun_rings_detached(q);
 	mytun_leave_members(md, q);

@@ -19,6 +19,8 @@
 #define MYTUN_FLOW_HASH GENMASK(31, 9)
 #define MYTUN_FLOW_USED BIT(8)
 #define MYTUN_FLOW_QUEUE GENMASK(7, 0)
+static_assert(MYTUN_QUEUES_MAX == 1 << 8, "a queue's index fits an entry");
+static_assert(MYTUN_FLOW_BITS >= 9, "no bit of the hash is lost");
 
 struct mytun_flows {
 	u32 entry[1 << MYTUN_FLOW_BITS];
@@ -26,8 +28,6 @@ struct mytun_flows {
 
 struct mytun_flows *mytun_flows_alloc(void)
 {
-	BUILD_BUG_ON(MYTUN_QUEUES_MAX > MYTUN_FLOW_QUEUE + 1);
-	BUILD_BUG_ON(MYTUN_FLOW_BITS < 9);
 	return kvzalloc(sizeof(struct mytun_flows), GFP_KERNEL_ACCOUNT);
 }
 

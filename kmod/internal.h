@@ -98,7 +98,7 @@ struct mytun_totals {
  * @counters: see there
  */
 struct mytun_ring_rx {
-	spinlock_t lock;
+	spinlock_t lock; /* see above */
 	u32 pos;
 	u32 cons;
 	u32 size;
@@ -222,7 +222,7 @@ struct mytun_dev {
 	int sndbuf;
 	int align;
 	void *security;
-	spinlock_t members_lock;
+	spinlock_t members_lock; /* see above */
 	struct list_head members;
 	struct mytun_totals gone_rx;
 	struct mytun_totals gone_tx;
@@ -239,10 +239,29 @@ static inline bool mytun_vnet_is_le(const struct mytun_dev *md)
 	return !(md->flags & MYTUN_VNET_BE) && virtio_legacy_is_little_endian();
 }
 
-/* The rings of a queue, or NULL; pairs with the release in mytun_rings_set(). */
+/* The rings of a queue, or NULL. */
 static inline struct mytun_rings_mem *mytun_rings_get(const struct mytun_queue *q)
 {
+	/* Pairs with the release in mytun_rings_set(). */
 	return smp_load_acquire(&q->rings);
+}
+
+/*
+ * Must the program be woken, now that our position has moved from @old to @pos? @end
+ * is the program's end of the same ring.
+ */
+static inline bool mytun_must_wake(struct mytun_queue *q, const struct mytun_rings_mem *r,
+				   const struct mytun_end *end, u32 pos, u32 old)
+{
+	/* Pairs with the program's full barrier between its event field and its
+	 * last look: either it sees what we published, or we see the event. Without
+	 * the event index, with the barrier in mytun_rings_poll().
+	 */
+	smp_mb();
+	if (r->flags & MYTUN_RINGS_F_EVENT_IDX)
+		return mytun_need_event(READ_ONCE(end->event), pos, old);
+	/* waitqueue_active() needs the barrier above. */
+	return waitqueue_active(&q->socket.wq.wait) || READ_ONCE(q->fasync);
 }
 
 /* attach.c */
@@ -292,7 +311,9 @@ void mytun_skb_free(void *ptr);
 ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from);
 
 /* ring.c */
-int mytun_rings_set(struct mytun_queue *q, struct mytun_rings *geometry);
+int mytun_rings_geometry(struct mytun_rings *g);
+struct mytun_rings_mem *mytun_rings_alloc(const struct mytun_rings *g);
+int mytun_rings_set(struct mytun_queue *q, struct mytun_rings_mem *r);
 void mytun_rings_free(struct mytun_rings_mem *r);
 int mytun_rings_mmap(struct mytun_queue *q, struct vm_area_struct *vma);
 __poll_t mytun_rings_poll(struct mytun_queue *q, struct mytun_rings_mem *r);

@@ -13,17 +13,32 @@
 static long mytun_ioc_rings(struct mytun_queue *q, void __user *argp)
 {
 	struct mytun_rings geometry;
+	struct mytun_rings_mem *r;
 	int err;
 
 	if (copy_from_user(&geometry, argp, sizeof(geometry)))
 		return -EFAULT;
-	rtnl_lock();
-	err = mytun_rings_set(q, &geometry);
-	rtnl_unlock();
+	/* Cheap refusals first; asked again under RTNL. */
+	if (!rcu_access_pointer(q->md))
+		return -EBADFD;
+	if (mytun_rings_get(q))
+		return -EBUSY;
+	err = mytun_rings_geometry(&geometry);
 	if (err)
 		return err;
-	/* The rings stay when this fails: a file gets them once. */
-	return copy_to_user(argp, &geometry, sizeof(geometry)) ? -EFAULT : 0;
+	/* Answered before it is done: a file gets rings once, and must learn where. */
+	if (copy_to_user(argp, &geometry, sizeof(geometry)))
+		return -EFAULT;
+	r = mytun_rings_alloc(&geometry);
+	if (IS_ERR(r))
+		return PTR_ERR(r);
+
+	rtnl_lock();
+	err = mytun_rings_set(q, r);
+	rtnl_unlock();
+	if (err)
+		mytun_rings_free(r);
+	return err;
 }
 
 static long mytun_ioc_info(struct mytun_queue *q, void __user *argp)

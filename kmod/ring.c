@@ -20,8 +20,13 @@
 #include "internal.h"
 
 /* The four pages before the data areas. The program's come first. */
-enum { MYTUN_PAGE_RX_CONS, MYTUN_PAGE_TX_PROD, MYTUN_PAGE_RX_PROD, MYTUN_PAGE_TX_CONS,
-       MYTUN_END_PAGES };
+enum {
+	MYTUN_PAGE_RX_CONS,
+	MYTUN_PAGE_TX_PROD,
+	MYTUN_PAGE_RX_PROD,
+	MYTUN_PAGE_TX_CONS,
+	MYTUN_END_PAGES,
+};
 
 void mytun_counters_read(const struct mytun_counters *c, struct mytun_totals *t)
 {
@@ -165,56 +170,84 @@ void mytun_rings_free(struct mytun_rings_mem *r)
 	kfree(r);
 }
 
+static void mytun_rings_init(struct mytun_rings_mem *r)
+{
+	const struct mytun_rings *g = &r->geometry;
+
+	spin_lock_init(&r->rx.lock);
+	u64_stats_init(&r->rx.counters.syncp);
+	r->rx.size = g->rx_size;
+	r->rx.headroom = g->rx_headroom;
+	r->rx.room = sizeof(struct mytun_rec) + g->rx_headroom + g->rx_tailroom;
+	r->rx.prod_page = r->area + g->rx_prod;
+	r->rx.cons_page = r->area + g->rx_cons;
+	r->rx.data = r->area + g->rx_data;
+
+	u64_stats_init(&r->tx.counters.syncp);
+	r->tx.size = g->tx_size;
+	r->tx.prod_page = r->area + g->tx_prod;
+	r->tx.cons_page = r->area + g->tx_cons;
+	r->tx.data = r->area + g->tx_data;
+}
+
 /**
- * mytun_rings_set - MYTUN_IOC_RINGS
- * @q:        a queue
- * @geometry: what the program wants; gets the offsets
+ * mytun_rings_geometry - check what a program asks for, and fill in the rest
+ * @g: sizes and flags; gets the offsets
  *
- * Return: 0; -EBADFD not attached; -EBUSY has rings; -EINVAL; -ENOMEM.
+ * Return: 0 or -EINVAL.
  */
-int mytun_rings_set(struct mytun_queue *q, struct mytun_rings *geometry)
+int mytun_rings_geometry(struct mytun_rings *g)
+{
+	int err = mytun_geometry_check(g);
+
+	if (!err)
+		mytun_geometry_fill(g);
+	return err;
+}
+
+/**
+ * mytun_rings_alloc - the memory of a queue's rings
+ * @g: from mytun_rings_geometry()
+ *
+ * May take long and sleep: not for callers with RTNL.
+ *
+ * Return: the rings, or -ENOMEM or -EINTR as an ERR_PTR.
+ */
+struct mytun_rings_mem *mytun_rings_alloc(const struct mytun_rings *g)
 {
 	struct mytun_rings_mem *r;
-	struct mytun_dev *md;
 	int err;
 
-	ASSERT_RTNL();
+	r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	if (!r)
+		return ERR_PTR(-ENOMEM);
+	r->geometry = *g;
+	r->flags = g->flags;
+	err = mytun_pages_alloc(r);
+	if (err) {
+		kfree(r);
+		return ERR_PTR(err);
+	}
+	mytun_rings_init(r);
+	return r;
+}
 
-	md = rtnl_dereference(q->md);
+/**
+ * mytun_rings_set - give an attached queue its rings
+ * @q: the queue
+ * @r: the rings; the queue's when this succeeds
+ *
+ * Return: 0; -EBADFD not attached; -EBUSY has rings.
+ */
+int mytun_rings_set(struct mytun_queue *q, struct mytun_rings_mem *r)
+{
+	struct mytun_dev *md = rtnl_dereference(q->md);
+
+	ASSERT_RTNL();
 	if (!md)
 		return -EBADFD;
 	if (q->rings)
 		return -EBUSY;
-	err = mytun_geometry_check(geometry);
-	if (err)
-		return err;
-	mytun_geometry_fill(geometry);
-
-	r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
-	if (!r)
-		return -ENOMEM;
-	r->geometry = *geometry;
-	r->flags = geometry->flags;
-	err = mytun_pages_alloc(r);
-	if (err) {
-		kfree(r);
-		return err;
-	}
-
-	spin_lock_init(&r->rx.lock);
-	u64_stats_init(&r->rx.counters.syncp);
-	r->rx.size = geometry->rx_size;
-	r->rx.headroom = geometry->rx_headroom;
-	r->rx.room = sizeof(struct mytun_rec) + geometry->rx_headroom + geometry->rx_tailroom;
-	r->rx.prod_page = r->area + geometry->rx_prod;
-	r->rx.cons_page = r->area + geometry->rx_cons;
-	r->rx.data = r->area + geometry->rx_data;
-
-	u64_stats_init(&r->tx.counters.syncp);
-	r->tx.size = geometry->tx_size;
-	r->tx.prod_page = r->area + geometry->tx_prod;
-	r->tx.cons_page = r->area + geometry->tx_cons;
-	r->tx.data = r->area + geometry->tx_data;
 
 	mytun_napi_add(md->dev, &q->napi, mytun_ring_tx_poll);
 	if (!q->disabled)
@@ -243,6 +276,7 @@ int mytun_rings_mmap(struct mytun_queue *q, struct vm_area_struct *vma)
 	/* A private copy of a ring is a mistake, code in one an attack. */
 	if (!(vma->vm_flags & VM_SHARED) || (vma->vm_flags & VM_EXEC))
 		return -EPERM;
+	mytun_vm_flags_clear(vma, VM_MAYEXEC);
 	return remap_vmalloc_range(vma, r->area, 0);
 }
 
@@ -279,7 +313,7 @@ __poll_t mytun_rings_poll(struct mytun_queue *q, struct mytun_rings_mem *r)
 	if (READ_ONCE(r->fault) || !rcu_access_pointer(q->md))
 		return EPOLLIN | EPOLLRDNORM | EPOLLHUP;
 	/* Positions are looked at after the wait queue was joined; poll_wait()'s
-	 * lock is no full barrier. Pairs with those before the wake-ups.
+	 * lock is no full barrier. Pairs with that in mytun_must_wake().
 	 */
 	smp_mb();
 	if (mytun_rx_ready(&r->rx))

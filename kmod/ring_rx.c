@@ -79,17 +79,8 @@ static void mytun_rx_commit(struct mytun_queue *q, struct mytun_rings_mem *r,
 	/* Pairs with the program's acquire of rec->size. */
 	smp_store_release(&rec->size, end - start);
 
-	/* Pairs with the program's full barrier between its event field and its
-	 * last look: either it sees the record, or this sees the event. Without
-	 * the event index, with the barrier in mytun_rings_poll().
-	 */
-	smp_mb();
-	if (r->flags & MYTUN_RINGS_F_EVENT_IDX) {
-		if (!mytun_need_event(READ_ONCE(rx->cons_page->event), end, start))
-			return;
-	} else if (!waitqueue_active(&q->socket.wq.wait) && !READ_ONCE(q->fasync)) {
+	if (!mytun_must_wake(q, r, rx->cons_page, end, start))
 		return;
-	}
 
 	spin_lock(&rx->lock);
 	u64_stats_update_begin(&rx->counters.syncp);

@@ -147,17 +147,8 @@ static void mytun_tx_publish(struct mytun_queue *q, struct mytun_rings_mem *r, u
 	/* Pairs with the program's acquire: the copies out of the ring are made. */
 	smp_store_release(&tx->cons_page->pos, pos);
 
-	/* Pairs with the program's full barrier between its event field and its
-	 * last look at the position; without the event index, with the barrier in
-	 * mytun_rings_poll().
-	 */
-	smp_mb();
-	if (r->flags & MYTUN_RINGS_F_EVENT_IDX) {
-		if (!mytun_need_event(READ_ONCE(tx->prod_page->event), pos, old))
-			return;
-	} else if (!waitqueue_active(&q->socket.wq.wait) && !READ_ONCE(q->fasync)) {
+	if (!mytun_must_wake(q, r, tx->prod_page, pos, old))
 		return;
-	}
 	u64_stats_update_begin(&tx->counters.syncp);
 	u64_stats_inc(&tx->counters.wakeups);
 	u64_stats_update_end(&tx->counters.syncp);
@@ -238,10 +229,12 @@ int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
 		return budget;
 
 	/* About to sleep: say at which position a doorbell is wanted, then look once
-	 * more. Pairs with the program's full barrier between its position and its
-	 * look at the event field.
+	 * more.
 	 */
 	WRITE_ONCE(tx->cons_page->event, tx->pos);
+	/* Pairs with the program's full barrier between its position and its look at
+	 * the event field.
+	 */
 	smp_mb();
 	if (READ_ONCE(tx->prod_page->pos) != tx->pos)
 		return budget;

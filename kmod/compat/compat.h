@@ -8,6 +8,7 @@
 
 #include <linux/etherdevice.h>
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <linux/u64_stats_sync.h>
@@ -67,6 +68,17 @@ static inline void mytun_sock_init(struct socket *sock, struct sock *sk, kuid_t 
 #define mytun_napi_add(dev, napi, poll) netif_napi_add(dev, napi, poll, NAPI_POLL_WEIGHT)
 #endif
 
+/* Flags of a mapping: a field before. */
+static inline void mytun_vm_flags_clear(struct vm_area_struct *vma, unsigned long flags)
+{
+#ifdef MYTUN_HAVE_VM_FLAGS_CLEAR
+	vm_flags_clear(vma, flags);
+#else
+	vma->vm_flags &= ~flags;
+#endif
+}
+
+/* A llseek that refuses: the same as none, later. */
 #ifndef MYTUN_HAVE_NO_LLSEEK
 #define no_llseek NULL
 #endif

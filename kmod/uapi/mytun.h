@@ -257,7 +257,8 @@ struct mytun_info {
  *   EBUSY   it has rings already
  *   EINVAL  a size is not a power of two or outside the limits, unknown flags,
  *           reserved fields not zero
- *   ENOMEM  no memory, or the limit of the opener's memory cgroup
+ *   ENOMEM  no memory, or the limit of the caller's memory cgroup
+ *   EINTR   a fatal signal while the memory was being allocated
  *   EFAULT  bad pointer
  * From then on read(2) and write(2) answer EBUSY, packets that were waiting to be
  * read are lost, and the ioctls of if_tun.h work as before.
