@@ -28,12 +28,15 @@ import (
 )
 
 const (
-	batch  = 40  // packets of one round
-	warmup = 50  // rounds that are not counted
-	rounds = 301 // rounds of which the median is taken
+	batch  = 40 // packets of one round
+	warmup = 50 // rounds that are not counted
 )
 
-var payloads = []int{18, 512, 1400} // bytes of UDP payload
+var (
+	payloads = []int{18, 512, 1400} // bytes of UDP payload
+	rounds   = flag.Int("rounds", 301, "rounds, of 40 packets each, of which the median is taken")
+	only     = flag.String("only", "", "measure one `WAY`: rx (stack to program) or tx, with the smallest payload, through mytun alone; for profiles")
+)
 
 func main() {
 	log.SetFlags(0)
@@ -46,6 +49,15 @@ func main() {
 	ip("link", "add", "bench-dummy", "type", "dummy")
 	ip("addr", "add", "10.91.0.1/24", "dev", "bench-dummy")
 	ip("link", "set", "bench-dummy", "up")
+
+	switch *only {
+	case "rx":
+		fmt.Printf("%.0f\n", stackToProgram(openRings, payloads[0]))
+		return
+	case "tx":
+		fmt.Printf("%.0f\n", programToStack(openRings, payloads[0]))
+		return
+	}
 
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "guest instructions per packet, batches of %d\tUDP payload\tstock tun, read/write\tmytun\t\n", batch)
@@ -69,7 +81,7 @@ func ip(args ...string) {
 
 // median runs a round many times and returns the median time of one.
 func median(round func()) float64 {
-	times := make([]time.Duration, rounds)
+	times := make([]time.Duration, *rounds)
 	for range warmup {
 		round()
 	}
@@ -79,13 +91,13 @@ func median(round func()) float64 {
 		times[i] = time.Since(start)
 	}
 	slices.Sort(times)
-	return float64(times[rounds/2])
+	return float64(times[*rounds/2])
 }
 
 // medianBetween is median for a round that has a part that is not counted.
 func medianBetween(counted, rest func()) float64 {
-	times := make([]time.Duration, 0, rounds)
-	for i := range warmup + rounds {
+	times := make([]time.Duration, 0, *rounds)
+	for i := range warmup + *rounds {
 		start := time.Now()
 		counted()
 		t := time.Since(start)
@@ -95,5 +107,5 @@ func medianBetween(counted, rest func()) float64 {
 		}
 	}
 	slices.Sort(times)
-	return float64(times[rounds/2])
+	return float64(times[*rounds/2])
 }

@@ -68,6 +68,11 @@ static inline void mytun_sock_init(struct socket *sock, struct sock *sk, kuid_t 
 #define mytun_napi_add(dev, napi, poll) netif_napi_add(dev, napi, poll, NAPI_POLL_WEIGHT)
 #endif
 
+/* An skb from NAPI's own cache. */
+#ifndef MYTUN_HAVE_NAPI_BUILD_SKB
+#define napi_build_skb(data, size) build_skb(data, size)
+#endif
+
 /* Flags of a mapping: a field before. */
 static inline void mytun_vm_flags_clear(struct vm_area_struct *vma, unsigned long flags)
 {
