@@ -4,6 +4,7 @@ package mytun
 
 import (
 	"errors"
+	"io"
 	"net"
 )
 
@@ -38,4 +39,12 @@ var _ net.Addr = Addr("")
 
 func opError(op string, addr Addr, err error) error {
 	return &net.OpError{Op: op, Net: addr.Network(), Addr: addr, Err: err}
+}
+
+// shortBuffer is the error of a Read that had room for copied of size bytes.
+func shortBuffer(copied, size int) error {
+	if copied < size {
+		return io.ErrShortBuffer
+	}
+	return nil
 }

@@ -76,10 +76,6 @@
 // /dev/net/tun, one system call for each packet; see [Backend].
 package mytun
 
-import (
-	"errors"
-)
-
 // DefaultHeadroom and DefaultTailroom are the bytes that are free before and
 // after each packet that is read when [Config] does not say otherwise: enough
 // for a tunnel's own header and an AEAD's tag.
@@ -170,14 +166,4 @@ type Config struct {
 	// BackendRing and /dev/net/tun for BackendKernel. With BackendAuto a path
 	// that is given is asked which of the two it is.
 	Device string
-}
-
-// Open makes the interface that c describes, or attaches to it, and opens its
-// queues. The interface belongs to the network namespace of the thread that
-// calls. A new interface is down: see [Tun.Up].
-//
-// Making an interface needs CAP_NET_ADMIN. Open's errors are *os.SyscallError
-// or *os.PathError values, or tell of a Config that cannot be.
-func Open(c Config) (*Tun, error) {
-	return nil, errors.ErrUnsupported
 }

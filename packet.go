@@ -68,3 +68,10 @@ func (p *Packet) Grow(head, tail int) []byte {
 	p.Data = p.buf[from-head : from+len(p.Data)+tail]
 	return p.Data
 }
+
+// within tells whether Data, which is not empty, is a part of Buffer, with the
+// same end of its capacity: then Headroom says where it begins.
+func (p *Packet) within() bool {
+	off := p.Headroom()
+	return off >= 0 && off < len(p.buf) && &p.buf[off] == &p.Data[0]
+}

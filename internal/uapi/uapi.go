@@ -20,6 +20,9 @@ const (
 // RoomMax is the most headroom, and the most tailroom, in bytes.
 const RoomMax = 4096
 
+// PacketMax is the longest packet of a TX record, in bytes.
+const PacketMax = 65535 + 14 + 8
+
 // QueuesMax is the most queues of one interface.
 const QueuesMax = 256
 

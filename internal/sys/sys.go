@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+
+// Package sys makes the module's system calls in pure Go, one function for
+// each, for programs that are built without cgo. Package csrc has the same
+// functions over the C library; a test of package mytun holds the two equal.
+//
+// Errors are values of type syscall.Errno.
+package sys
+
+import (
+	"strings"
+	"unsafe" // ioctl takes the address of a structure
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mytun/mytun/internal/uapi"
+)
+
+// Open opens a device node, not blocking and closed on exec.
+func Open(path string) (fd int, err error) {
+	for {
+		fd, err = unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// Attach makes the file a queue of the interface name, which may hold %d or be
+// empty, and returns the name that the interface got. The flags are IFF_TUN and
+// others of if_tun.h.
+func Attach(fd int, name string, flags uint16) (actualName string, err error) {
+	if strings.IndexByte(name, 0) >= 0 {
+		return "", unix.EINVAL
+	}
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return "", err
+	}
+	req.SetUint16(flags)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
+		return "", err
+	}
+	return req.Name(), nil
+}
+
+// Info tells what the module can do and where the file is attached.
+func Info(fd int) (info uapi.Info, err error) {
+	err = ioctl(fd, uapi.IocInfo, unsafe.Pointer(&info))
+	return info, err
+}
+
+// Rings gives an attached queue its rings, and fills in where they are.
+func Rings(fd int, r *uapi.Rings) error {
+	return ioctl(fd, uapi.IocRings, unsafe.Pointer(r))
+}
+
+// Map maps the rings: size is MapSize of Rings.
+func Map(fd int, size int) ([]byte, error) {
+	return unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+}
+
+// Unmap undoes Map: b is the slice that it returned.
+func Unmap(b []byte) error { return unix.Munmap(b) }
+
+// Doorbell tells the kernel that records wait in the TX ring. It never blocks,
+// but it may run the stack's receive path before it returns: that is why it
+// tells Go's scheduler of the system call.
+func Doorbell(fd int) error { return ioctl(fd, uapi.IocDoorbell, nil) }
+
+// Detach takes the queue off its interface, though it may be mapped.
+func Detach(fd int) error { return ioctl(fd, uapi.IocDetach, nil) }
+
+func ioctl(fd int, request uint, arg unsafe.Pointer) error {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(arg))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}

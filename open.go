@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+
+package mytun
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mytun/mytun/internal/uapi"
+)
+
+const (
+	ringDevice   = "/dev/net/mytun"
+	kernelDevice = "/dev/net/tun"
+)
+
+// Open makes the interface that c describes, or attaches to it, and opens its
+// queues. The interface belongs to the network namespace of the thread that
+// calls. A new interface is down: see [Tun.Up].
+//
+// Making an interface needs CAP_NET_ADMIN; attaching to one that exists needs
+// it too, unless the interface has an owner or a group and the caller is that.
+// What the kernel says against it can be found in the error with errors.Is:
+// syscall.EPERM; syscall.EBUSY for an interface that exists, with Exclusive or
+// because its only queue is taken; syscall.EINVAL for one of another kind;
+// syscall.ENOENT or syscall.ENODEV if the device, and so the backend, is not
+// there.
+func Open(c Config) (*Tun, error) {
+	t, err := open(&c)
+	if err != nil {
+		return nil, fmt.Errorf("mytun: open %q: %w", c.Name, err)
+	}
+	return t, nil
+}
+
+func open(c *Config) (*Tun, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	fd, path, backend, err := c.openDevice()
+	if err != nil {
+		return nil, err
+	}
+	t := &Tun{backend: backend}
+	for i := range max(c.Queues, 1) {
+		if i > 0 {
+			if fd, err = sysOpen(path); err != nil {
+				err = &os.PathError{Op: "open", Path: path, Err: err}
+				break
+			}
+		}
+		// The name of the first queue is that of all.
+		var q *Queue
+		if q, err = c.openQueue(fd, path, backend, string(t.addr)); err != nil {
+			break
+		}
+		q.index = i
+		t.addr = q.addr
+		t.queues = append(t.queues, q)
+		if i == 0 {
+			if err = t.link.open(string(q.addr)); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		for _, q := range t.queues {
+			q.Close()
+		}
+		if len(t.queues) > 0 {
+			t.link.close()
+		}
+		return nil, err
+	}
+	return t, nil
+}
+
+func (c *Config) check() error {
+	for _, f := range []struct {
+		name       string
+		value, max int
+	}{
+		{"Queues", c.Queues, uapi.QueuesMax},
+		{"RXSize", c.RXSize, uapi.RingSizeMax},
+		{"TXSize", c.TXSize, uapi.RingSizeMax},
+		{"Headroom", c.Headroom, uapi.RoomMax},
+		{"Tailroom", c.Tailroom, uapi.RoomMax},
+	} {
+		if f.value > f.max || f.value < 0 && f.max != uapi.RoomMax {
+			return fmt.Errorf("Config.%s is %d: %w", f.name, f.value, unix.EINVAL)
+		}
+	}
+	if c.Backend < BackendAuto || c.Backend > BackendKernel {
+		return fmt.Errorf("Config.Backend is %d: %w", c.Backend, unix.EINVAL)
+	}
+	return nil
+}
+
+// openDevice opens the device node of the backend, and finds out which it is.
+func (c *Config) openDevice() (fd int, path string, backend Backend, err error) {
+	backend, path = c.Backend, c.Device
+	if backend == BackendAuto && path == "" {
+		fd, err = sysOpen(ringDevice)
+		// ENODEV and ENXIO: there is a node but nothing behind it.
+		if err != unix.ENOENT && err != unix.ENODEV && err != unix.ENXIO {
+			return fd, ringDevice, BackendRing, pathError(ringDevice, err)
+		}
+		backend = BackendKernel
+	}
+	if path == "" {
+		path = kernelDevice
+		if backend == BackendRing {
+			path = ringDevice
+		}
+	}
+	fd, err = sysOpen(path)
+	if err == nil && backend == BackendAuto {
+		backend = BackendRing
+		if _, err := sysInfo(fd); err != nil {
+			backend = BackendKernel
+		}
+	}
+	return fd, path, backend, pathError(path, err)
+}
+
+func pathError(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &os.PathError{Op: "open", Path: path, Err: err}
+}
+
+// openQueue attaches fd to an interface, that of name or, if it is the first,
+// that of the Config. It owns fd, also if it fails.
+func (c *Config) openQueue(fd int, path string, backend Backend, name string) (*Queue, error) {
+	first := name == ""
+	if first {
+		name = c.Name
+	}
+	name, err := sysAttach(fd, name, c.flags(first))
+	if err != nil {
+		err = os.NewSyscallError("ioctl TUNSETIFF", err)
+	} else if first && c.Persist {
+		err = os.NewSyscallError("ioctl TUNSETPERSIST", unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1))
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	q := &Queue{addr: Addr(name)}
+	if backend == BackendRing {
+		q.io, err = c.openRings(fd, path)
+	} else {
+		q.io, err = newKernelQueue(fd, path, c.TAP, room(c.Headroom, DefaultHeadroom), room(c.Tailroom, DefaultTailroom))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+// flags returns the flags of TUNSETIFF.
+func (c *Config) flags(first bool) uint16 {
+	flags := uint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	if c.TAP {
+		flags = unix.IFF_TAP | unix.IFF_NO_PI
+	}
+	if c.Queues > 1 || c.MultiQueue {
+		flags |= unix.IFF_MULTI_QUEUE
+	}
+	if c.Exclusive && first {
+		flags |= unix.IFF_TUN_EXCL
+	}
+	return flags
+}
+
+// openRings gives the attached file its rings. It owns fd, also if it fails.
+func (c *Config) openRings(fd int, path string) (queueIO, error) {
+	g, mem, err := c.mapRings(fd)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return newRingQueue(fd, path, module{}, mem, g)
+}
+
+func (c *Config) mapRings(fd int) (*uapi.Rings, []byte, error) {
+	info, err := sysInfo(fd)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("ioctl MYTUN_IOC_INFO", err)
+	}
+	g := &uapi.Rings{
+		Flags:      uapi.RingsFEventIdx,
+		RxSize:     uapi.RxSizeDefault,
+		TxSize:     uapi.TxSizeDefault,
+		RxHeadroom: uint16(room(c.Headroom, DefaultHeadroom)),
+		RxTailroom: uint16(room(c.Tailroom, DefaultTailroom)),
+	}
+	if c.RXSize != 0 {
+		g.RxSize = uint32(c.RXSize)
+	}
+	if c.TXSize != 0 {
+		g.TxSize = uint32(c.TXSize)
+	}
+	if c.Hash {
+		g.Flags |= uapi.RingsFHash
+	}
+	// A later version of the contract serves programs of an earlier one.
+	if info.ABIVersion < uapi.ABIVersion || g.Flags&^info.RingsFlags != 0 {
+		return nil, nil, fmt.Errorf("the module's ABI is version %d with flags %#x: %w",
+			info.ABIVersion, info.RingsFlags, errors.ErrUnsupported)
+	}
+	if err := sysRings(fd, g); err != nil {
+		return nil, nil, os.NewSyscallError("ioctl MYTUN_IOC_RINGS", err)
+	}
+	if g.MapSize > 1<<31-1 {
+		return nil, nil, errGeometry
+	}
+	mem, err := sysMap(fd, int(g.MapSize))
+	if err != nil {
+		return nil, nil, os.NewSyscallError("mmap", err)
+	}
+	return g, mem, nil
+}
+
+// room returns the bytes that a field of Config asks for.
+func room(asked, byDefault int) int {
+	switch {
+	case asked < 0:
+		return 0
+	case asked == 0:
+		return byDefault
+	}
+	return asked
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+
+package mytun
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mytun/mytun/internal/uapi"
+)
+
+// The program's two ends of the rings, over a mapping and nothing else: no
+// locks, no waiting, no system calls. Positions, records and who writes what are
+// told in kmod/uapi/mytun.h.
+//
+// About the atomics. Go's are sequentially consistent. A load is at least the
+// load-acquire, and a store at least the store-release, that the contract asks
+// for; beyond that, no atomic load moves up past an atomic store before it (a
+// store is an XCHG on x86 and an STLR, which LDAR does not overtake, on arm64).
+// So a store followed by a load is also the contract's "store, full barrier,
+// load".
+
+// The program's own marks in the size of a record, of which the kernel takes no
+// notice: recHeld in the TX ring, before it is published, of a record that is
+// reserved and not yet committed; recGiven in the RX ring of one that the program
+// has given back while it still holds an earlier one. That must not look like
+// MYTUN_REC_BUSY, since poll looks for that in the first record.
+const (
+	recHeld  = 1 << 30
+	recGiven = 1 << 30
+)
+
+// swap16 turns a number from or to network byte order.
+func swap16(v uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], v)
+	return binary.BigEndian.Uint16(b[:])
+}
+
+// align rounds a record's size up.
+func align(n uint32) uint32 { return (n + uapi.RecAlign - 1) &^ (uapi.RecAlign - 1) }
+
+// rxRing is the consumer of a receive ring.
+//
+//	head            next               end
+//	 | lent or given | not yet looked at | the kernel's
+type rxRing struct {
+	prod *uapi.End // the kernel's end
+	cons *uapi.End // our end
+	data []byte
+	mask uint32
+	head uint32 // what we published: the first record that is not given back
+	next uint32 // the first record that is not lent
+	end  uint32 // where the kernel was when we looked last
+}
+
+func newRxRing(r *rings) rxRing {
+	pos := atomic.LoadUint32(&r.rxCons.Pos)
+	return rxRing{
+		prod: r.rxProd, cons: r.rxCons, data: r.rxData, mask: uint32(len(r.rxData)/2 - 1),
+		head: pos, next: pos, end: pos,
+	}
+}
+
+// lease fills pkts with the next packets of the ring and returns how many they
+// are and how many bytes they have. The error is ErrFault if what is in the ring
+// cannot be.
+func (r *rxRing) lease(pkts []Packet) (n int, bytes uint64, err error) {
+	for n < len(pkts) {
+		if r.next == r.end {
+			// Load-acquire; pairs with the kernel's store-release of
+			// rx_prod->pos after it wrote the header of the record.
+			r.end = atomic.LoadUint32(&r.prod.Pos)
+			if r.next == r.end {
+				break
+			}
+			if r.end-r.head > r.mask+1 {
+				r.end = r.next
+				return n, bytes, ErrFault
+			}
+		}
+		at := r.next & r.mask
+		rec := recordAt(r.data, at)
+		// Load-acquire; pairs with the kernel's store-release of rec->size
+		// without MYTUN_REC_BUSY after it wrote the record.
+		size := atomic.LoadUint32(&rec.Size)
+		if size&uapi.RecBusy != 0 {
+			break
+		}
+		room, off, length := size-uapi.RecSize, uint32(rec.Off)-uapi.RecSize, rec.Len
+		if size < uapi.RecSize || size > r.end-r.next || size%uapi.RecAlign != 0 ||
+			off > room || length > room-off || length == 0 {
+			return n, bytes, ErrFault
+		}
+		buf := r.data[at+uapi.RecSize : at+size : at+size]
+		p := &pkts[n]
+		p.Data = buf[off : off+length]
+		p.Hash = rec.Hash
+		p.Proto = swap16(rec.Proto)
+		p.VNet = VNet{rec.VnetFlags, rec.GsoType, rec.HdrLen, rec.GsoSize, rec.CsumStart, rec.CsumOffset}
+		p.pos = r.next
+		p.buf = buf
+		r.next += size
+		bytes += uint64(length)
+		n++
+	}
+	return n, bytes, nil
+}
+
+// release marks the records of pkts, clears pkts, and gives the kernel all
+// that is free now. It returns how many records they were.
+func (r *rxRing) release(pkts []Packet) (n int) {
+	for i := range pkts {
+		p := &pkts[i]
+		if p.buf == nil {
+			continue
+		}
+		at := p.pos & r.mask
+		if p.pos-r.head >= r.next-r.head || &p.buf[0] != &r.data[at+uapi.RecSize] {
+			panic("mytun: Release of a packet that is not lent by this queue")
+		}
+		rec := recordAt(r.data, at)
+		if rec.Size&recGiven != 0 {
+			panic("mytun: Release of a packet that was released already")
+		}
+		rec.Size |= recGiven
+		*p = Packet{}
+		n++
+	}
+	old := r.head
+	for r.head != r.next {
+		size := recordAt(r.data, r.head&r.mask).Size
+		if size&recGiven == 0 {
+			break
+		}
+		size &^= recGiven
+		if size-1 >= r.next-r.head {
+			break // a stray write of the program: nothing comes free any more
+		}
+		r.head += size
+	}
+	if r.head != old {
+		// Store-release; pairs with the kernel's load-acquire of rx_cons->pos
+		// before it writes there again: it comes after the last use of the
+		// records by the program.
+		atomic.StoreUint32(&r.cons.Pos, r.head)
+	}
+	return n
+}
+
+// ready tells whether lease would return a packet, or an error.
+func (r *rxRing) ready() bool {
+	if r.next == r.end && atomic.LoadUint32(&r.prod.Pos) == r.next {
+		return false
+	}
+	// As in lease.
+	return atomic.LoadUint32(&recordAt(r.data, r.next&r.mask).Size)&uapi.RecBusy == 0
+}
+
+// arm asks the kernel to wake us when there is a record at next. The caller must
+// look at ready and flags once more before it sleeps.
+func (r *rxRing) arm() {
+	// Store, full barrier, and then the load in ready; pairs with the kernel's
+	// store of rx_prod->pos (or of the size of a record that was busy), full
+	// barrier, load of rx_cons->event: at least one side sees the other's store.
+	atomic.StoreUint32(&r.cons.Event, r.next)
+}
+
+// flags returns why the kernel does not serve the ring any more, or 0.
+func (r *rxRing) flags() uint32 { return atomic.LoadUint32(&r.prod.Flags) }
+
+// drops returns how many packets did not fit.
+func (r *rxRing) drops() uint64 { return atomic.LoadUint64(&r.prod.Drops) }
+
+// txRing is the producer of a transmit ring.
+//
+//	tail            pub                      next
+//	 | the kernel's  | reserved or committed  | free
+type txRing struct {
+	prod *uapi.End // our end
+	cons *uapi.End // the kernel's end
+	data []byte
+	mask uint32
+	tail uint32 // where the kernel was when we looked last
+	pub  uint32 // what we published: the first record that is not committed
+	next uint32 // where the next record begins
+}
+
+func newTxRing(r *rings) txRing {
+	pos := atomic.LoadUint32(&r.txProd.Pos)
+	return txRing{
+		prod: r.txProd, cons: r.txCons, data: r.txData, mask: uint32(len(r.txData)/2 - 1),
+		tail: pos, pub: pos, next: pos,
+	}
+}
+
+// recordFor returns the bytes of a record for size bytes of packet. The error is
+// EMSGSIZE if the ring can never hold it.
+func (r *txRing) recordFor(size int) (uint32, error) {
+	if uint64(size) > uint64(r.mask+1-uapi.RecSize) {
+		return 0, unix.EMSGSIZE
+	}
+	return align(uapi.RecSize + uint32(size)), nil
+}
+
+// fits tells whether there is room for a record of size bytes. The error is
+// ErrFault if the kernel's position cannot be.
+func (r *txRing) fits(size uint32) (bool, error) {
+	free := r.mask + 1 - (r.next - r.tail)
+	if size <= free {
+		return true, nil
+	}
+	// Load-acquire; pairs with the kernel's store-release of tx_cons->pos after
+	// it copied what was there.
+	tail := atomic.LoadUint32(&r.cons.Pos)
+	if tail-r.tail > r.pub-r.tail {
+		return false, ErrFault
+	}
+	r.tail = tail
+	return size <= r.mask+1-(r.next-r.tail), nil
+}
+
+// write copies pkts into the ring, as many as fit, and publishes them. It
+// returns how many they are, their bytes, and whether to ring the doorbell. If
+// n < len(pkts) then pkts[n] does not fit now, or err says what is wrong with it.
+func (r *txRing) write(pkts [][]byte) (n int, bytes uint64, bell bool, err error) {
+	for n < len(pkts) {
+		var ok bool
+		if ok, err = r.put(pkts[n]); !ok {
+			break
+		}
+		bytes += uint64(len(pkts[n]))
+		n++
+	}
+	return n, bytes, n > 0 && r.publish(), err
+}
+
+// put copies one packet into the ring if it fits. It does not publish it.
+func (r *txRing) put(pkt []byte) (ok bool, err error) {
+	if len(pkt) == 0 {
+		return false, unix.EINVAL
+	}
+	if len(pkt) > uapi.PacketMax {
+		return false, unix.EMSGSIZE
+	}
+	size, err := r.recordFor(len(pkt))
+	if err != nil {
+		return false, err
+	}
+	if ok, err := r.fits(size); !ok {
+		return false, err
+	}
+	at := r.next & r.mask
+	*recordAt(r.data, at) = uapi.Rec{Size: size, Len: uint32(len(pkt)), Off: uapi.RecSize}
+	copy(r.data[at+uapi.RecSize:at+size], pkt)
+	r.next += size
+	return true, nil
+}
+
+// reserve fills pkts with records for size bytes of packet, as many as fit.
+func (r *txRing) reserve(pkts []Packet, size int) (n int, err error) {
+	if size <= 0 {
+		return 0, unix.EINVAL
+	}
+	recSize, err := r.recordFor(size)
+	if err != nil {
+		return 0, err
+	}
+	for n < len(pkts) {
+		if ok, err := r.fits(recSize); !ok {
+			return n, err
+		}
+		at := r.next & r.mask
+		recordAt(r.data, at).Size = recSize | recHeld
+		buf := r.data[at+uapi.RecSize : at+recSize : at+recSize]
+		pkts[n] = Packet{Data: buf[:size], pos: r.next, buf: buf}
+		r.next += recSize
+		n++
+	}
+	return n, nil
+}
+
+// commit finishes the records of pkts, clears pkts, and publishes what is
+// finished now. It returns how many records they were, how many of them are
+// packets and their bytes, and whether to ring the doorbell.
+func (r *txRing) commit(pkts []Packet) (n, sent int, bytes uint64, bell bool) {
+	for i := range pkts {
+		p := &pkts[i]
+		if p.buf == nil {
+			continue
+		}
+		at := p.pos & r.mask
+		if p.pos-r.pub >= r.next-r.pub || &p.buf[0] != &r.data[at+uapi.RecSize] {
+			panic("mytun: Commit of a packet that is not reserved on this queue")
+		}
+		rec := recordAt(r.data, at)
+		if rec.Size&recHeld == 0 {
+			panic("mytun: Commit of a packet that was committed already")
+		}
+		h := uapi.Rec{Size: rec.Size &^ recHeld, Off: uapi.RecSize, Flags: uapi.RecFSkip}
+		if len(p.Data) != 0 {
+			off := p.Headroom()
+			if !p.within() || off > 1<<16-1-uapi.RecSize {
+				panic("mytun: Commit of a packet whose Data is not a part of its Buffer")
+			}
+			h.Len = uint32(len(p.Data))
+			h.Off = uint16(uapi.RecSize + off)
+			h.Flags = 0
+			h.Proto = swap16(p.Proto)
+			h.VnetFlags, h.GsoType = p.VNet.Flags, p.VNet.GSOType
+			h.HdrLen, h.GsoSize = p.VNet.HdrLen, p.VNet.GSOSize
+			h.CsumStart, h.CsumOffset = p.VNet.CsumStart, p.VNet.CsumOffset
+			bytes += uint64(len(p.Data))
+			sent++
+		}
+		*rec = h
+		*p = Packet{}
+		n++
+	}
+	return n, sent, bytes, n > 0 && r.publish()
+}
+
+// publish moves the published position over all records that are finished and
+// tells whether the kernel must be told.
+func (r *txRing) publish() (bell bool) {
+	old := r.pub
+	for r.pub != r.next {
+		size := recordAt(r.data, r.pub&r.mask).Size
+		if size&recHeld != 0 {
+			break
+		}
+		if size-1 >= r.next-r.pub {
+			break // a stray write of the program: nothing goes out any more
+		}
+		r.pub += size
+	}
+	if r.pub == old {
+		return false
+	}
+	// Store-release; pairs with the kernel's load-acquire of tx_prod->pos: the
+	// headers and packets were written before. Then full barrier, and load of the
+	// event; pairs with the kernel's store of tx_cons->event, full barrier, load
+	// of tx_prod->pos: either it sees the records or we see that it sleeps.
+	atomic.StoreUint32(&r.prod.Pos, r.pub)
+	return uapi.NeedEvent(atomic.LoadUint32(&r.cons.Event), r.pub, old)
+}
+
+// arm asks the kernel to wake us when there are free bytes to write into, which
+// there are not now. The caller must look at fits and flags once more before it
+// sleeps.
+func (r *txRing) arm(free uint32) {
+	// The kernel's position at which that many bytes are free.
+	pos := r.next - (r.mask + 1) + free
+	// Store, full barrier, and then the load in fits; pairs with the kernel's
+	// store of tx_cons->pos, full barrier, load of tx_prod->event.
+	atomic.StoreUint32(&r.prod.Event, pos-1)
+}
+
+// flags returns why the kernel does not serve the ring any more, or 0.
+func (r *txRing) flags() uint32 { return atomic.LoadUint32(&r.cons.Flags) }
+
+// drops returns how many records the kernel dropped.
+func (r *txRing) drops() uint64 { return atomic.LoadUint64(&r.cons.Drops) }

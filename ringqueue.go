@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: MIT
+
+package mytun
+
+import (
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mytun/mytun/internal/sys"
+	"github.com/mytun/mytun/internal/uapi"
+)
+
+// device is what a ringQueue asks of its file beyond waiting. Tests have another.
+type device interface {
+	doorbell(fd int) error
+	detach(fd int) error
+	unmap(mem []byte) error
+}
+
+// module is the device that is one.
+type module struct{}
+
+// doorbell is by a bare system call in a build with cgo too: it is the one call
+// on the way of packets, and a call into C costs about as much again.
+func (module) doorbell(fd int) error  { return sys.Doorbell(fd) }
+func (module) detach(fd int) error    { return sysDetach(fd) }
+func (module) unmap(mem []byte) error { return sysUnmap(mem) }
+
+// ringQueue is the queueIO over the rings of the module.
+//
+// The lock of a direction is held around the work on its ring and never while
+// waiting. Memory stays mapped as long as refs is not zero: it counts 1 for the
+// queue until Close, 1 for each call that is inside, 1 for each record lent.
+type ringQueue struct {
+	conn
+	dev  device
+	mem  []byte
+	refs atomic.Int64
+
+	_       [64]byte // the two directions share no cache line
+	rxMu    sync.Mutex
+	rx      rxRing // rxMu
+	rxStats Stats  // rxMu
+	rxSpin  spinner
+	// What is called while waiting, made once because making it allocates.
+	rxLook func() bool           // something to read, or a reason not to
+	rxPark func(fd uintptr) bool // the same, and arms the ring if not
+
+	_       [64]byte
+	txMu    sync.Mutex
+	tx      txRing // txMu
+	txStats Stats  // txMu
+	txSpin  spinner
+	txWait  sync.Mutex // one writer at a time enters the poller
+	txNeed  uint32     // txWait: bytes that it needs
+	txLook  func() bool
+	txPark  func(fd uintptr) bool
+	bellMu  sync.Mutex
+	bell    func(fd uintptr)
+	bellErr error  // bellMu
+	bells   uint64 // bellMu
+	last    Stats  // drops at Close; written before the last reference goes
+}
+
+// newRingQueue makes a queue of fd, which has its rings already, and mem, its
+// mapping. It owns both, also if it fails.
+func newRingQueue(fd int, name string, dev device, mem []byte, g *uapi.Rings) (*ringQueue, error) {
+	m := &ringQueue{dev: dev, mem: mem}
+	r, err := mapRings(mem, g)
+	if err != nil {
+		unix.Close(fd)
+	} else {
+		err = m.open(fd, name)
+	}
+	if err != nil {
+		dev.unmap(mem)
+		return nil, err
+	}
+	m.rx, m.tx = newRxRing(&r), newTxRing(&r)
+	m.refs.Store(1)
+	m.rxLook = func() bool {
+		m.rxMu.Lock()
+		defer m.rxMu.Unlock()
+		return m.rx.ready() || m.rx.flags() != 0
+	}
+	m.rxPark = func(uintptr) bool {
+		m.rxMu.Lock()
+		defer m.rxMu.Unlock()
+		if m.rx.ready() || m.rx.flags() != 0 {
+			return true
+		}
+		m.rx.arm()
+		if m.rx.ready() || m.rx.flags() != 0 {
+			return true
+		}
+		m.rxStats.RXParks++
+		return false
+	}
+	m.txLook = func() bool {
+		m.txMu.Lock()
+		defer m.txMu.Unlock()
+		return m.txReady()
+	}
+	m.txPark = func(uintptr) bool {
+		m.txMu.Lock()
+		defer m.txMu.Unlock()
+		if m.txReady() {
+			return true
+		}
+		// Half of the ring, where one record does not need more: whoever is
+		// woken should find work for a while.
+		m.tx.arm(max(m.txNeed, (m.tx.mask+1)/2))
+		if m.txReady() {
+			return true
+		}
+		m.txStats.TXParks++
+		return false
+	}
+	m.bell = func(fd uintptr) { m.bellErr = m.dev.doorbell(int(fd)) }
+	return m, nil
+}
+
+// enter counts a call in. The caller must leave with the same count.
+func (m *ringQueue) enter(end *deadline) error {
+	if m.closed.Load() || !m.pin() {
+		return net.ErrClosed
+	}
+	if end.passed() {
+		m.leave(1)
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// pin takes a reference, unless the last one is gone and the memory with it.
+func (m *ringQueue) pin() bool {
+	for {
+		n := m.refs.Load()
+		if n == 0 {
+			return false
+		}
+		if m.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// leave gives n references back; a negative n takes some, beside one's own.
+func (m *ringQueue) leave(n int) {
+	if n != 0 && m.refs.Add(int64(-n)) == 0 {
+		m.dev.unmap(m.mem)
+	}
+}
+
+// state turns the flags of one of the kernel's ends into an error.
+func (m *ringQueue) state(flags uint32) error {
+	switch {
+	case flags == 0:
+		return nil
+	case flags&uapi.EndFFault != 0:
+		return m.reason(ErrFault)
+	}
+	return m.reason(ErrDetached)
+}
+
+func (m *ringQueue) readBatch(pkts []Packet) (int, error) {
+	if err := m.enter(&m.readEnd); err != nil {
+		return 0, err
+	}
+	for {
+		m.rxMu.Lock()
+		n, bytes, err := m.rx.lease(pkts)
+		m.rxStats.RXPackets += uint64(n)
+		m.rxStats.RXBytes += bytes
+		m.rxMu.Unlock()
+		if n > 0 || len(pkts) == 0 {
+			m.leave(1 - n) // what is lent holds the memory from now on
+			return n, nil
+		}
+		if err == nil {
+			err = m.waitRead()
+		}
+		if err != nil {
+			m.leave(1)
+			return 0, err
+		}
+	}
+}
+
+func (m *ringQueue) read(b []byte) (int, error) {
+	if err := m.enter(&m.readEnd); err != nil {
+		return 0, err
+	}
+	defer m.leave(1)
+	var pkt [1]Packet
+	for {
+		m.rxMu.Lock()
+		n, bytes, err := m.rx.lease(pkt[:])
+		copied := 0
+		if n > 0 {
+			copied = copy(b, pkt[0].Data)
+			m.rx.release(pkt[:])
+			m.rxStats.RXPackets++
+			m.rxStats.RXBytes += bytes
+		}
+		m.rxMu.Unlock()
+		if n > 0 {
+			return copied, shortBuffer(copied, int(bytes))
+		}
+		if err == nil {
+			err = m.waitRead()
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// waitRead returns when there may be something to read; the error is why there
+// will be nothing. The ring was empty a moment ago.
+func (m *ringQueue) waitRead() error {
+	if !m.rxSpin.spin(m.rxLook) {
+		if err := m.raw.Read(m.rxPark); err != nil {
+			return m.reason(err)
+		}
+	}
+	m.rxMu.Lock()
+	defer m.rxMu.Unlock()
+	if m.rx.ready() {
+		return nil // what came before the queue failed is still to be read
+	}
+	return m.state(m.rx.flags())
+}
+
+func (m *ringQueue) release(pkts []Packet) {
+	// No need to enter: each record that is lent is a reference.
+	m.leave(m.takeBack(pkts))
+}
+
+func (m *ringQueue) takeBack(pkts []Packet) int {
+	m.rxMu.Lock()
+	defer m.rxMu.Unlock()
+	return m.rx.release(pkts)
+}
+
+func (m *ringQueue) writeBatch(pkts [][]byte) (int, error) {
+	if err := m.enter(&m.writeEnd); err != nil {
+		return 0, err
+	}
+	defer m.leave(1)
+	done := 0
+	for {
+		m.txMu.Lock()
+		if err := m.state(m.tx.flags()); err != nil {
+			m.txMu.Unlock()
+			return done, err
+		}
+		n, bytes, bell, err := m.tx.write(pkts[done:])
+		m.txStats.TXPackets += uint64(n)
+		m.txStats.TXBytes += bytes
+		m.txMu.Unlock()
+		if bell {
+			if err := m.ring(); err != nil {
+				return done, err
+			}
+		}
+		done += n
+		if err != nil || done == len(pkts) {
+			return done, err
+		}
+		if err := m.waitWrite(len(pkts[done])); err != nil {
+			return done, err
+		}
+	}
+}
+
+func (m *ringQueue) write(b []byte) error {
+	if err := m.enter(&m.writeEnd); err != nil {
+		return err
+	}
+	defer m.leave(1)
+	for {
+		m.txMu.Lock()
+		if err := m.state(m.tx.flags()); err != nil {
+			m.txMu.Unlock()
+			return err
+		}
+		ok, err := m.tx.put(b)
+		bell := false
+		if ok {
+			bell = m.tx.publish()
+			m.txStats.TXPackets++
+			m.txStats.TXBytes += uint64(len(b))
+		}
+		m.txMu.Unlock()
+		switch {
+		case bell:
+			return m.ring()
+		case ok || err != nil:
+			return err
+		}
+		if err := m.waitWrite(len(b)); err != nil {
+			return err
+		}
+	}
+}
+
+func (m *ringQueue) reserve(pkts []Packet, size int) (int, error) {
+	if err := m.enter(&m.writeEnd); err != nil {
+		return 0, err
+	}
+	for {
+		m.txMu.Lock()
+		n, err := 0, m.state(m.tx.flags())
+		if err == nil {
+			n, err = m.tx.reserve(pkts, size)
+		}
+		m.txMu.Unlock()
+		if n > 0 || len(pkts) == 0 {
+			m.leave(1 - n) // what is lent holds the memory from now on
+			return n, nil
+		}
+		if err == nil {
+			err = m.waitWrite(size)
+		}
+		if err != nil {
+			m.leave(1)
+			return 0, err
+		}
+	}
+}
+
+func (m *ringQueue) commit(pkts []Packet) error {
+	n, bell := m.finish(pkts)
+	if n == 0 {
+		return nil
+	}
+	// No need to enter: each record that is lent is a reference.
+	defer m.leave(n)
+	if m.closed.Load() {
+		return net.ErrClosed
+	}
+	if bell {
+		return m.ring()
+	}
+	return m.state(m.tx.flags())
+}
+
+func (m *ringQueue) finish(pkts []Packet) (int, bool) {
+	m.txMu.Lock()
+	defer m.txMu.Unlock()
+	n, sent, bytes, bell := m.tx.commit(pkts)
+	m.txStats.TXPackets += uint64(sent)
+	m.txStats.TXBytes += bytes
+	return n, bell
+}
+
+// txReady tells whether a writer need not wait. The caller holds txMu, and
+// txWait if txNeed matters.
+func (m *ringQueue) txReady() bool {
+	ok, err := m.tx.fits(m.txNeed)
+	return ok || err != nil || m.tx.flags() != 0
+}
+
+// waitWrite returns when there may be room for a packet of size bytes; the
+// error is why there will be none. The ring was full a moment ago.
+func (m *ringQueue) waitWrite(size int) error {
+	m.txWait.Lock()
+	defer m.txWait.Unlock()
+	m.txNeed = align(uapi.RecSize + uint32(size))
+	if m.txSpin.spin(m.txLook) {
+		return nil
+	}
+	return m.reason(m.raw.Write(m.txPark))
+}
+
+// ring rings the doorbell. It runs in RawConn.Control, so that the file
+// cannot be closed meanwhile; Close waits for it, and it does not block.
+func (m *ringQueue) ring() error {
+	m.bellMu.Lock()
+	defer m.bellMu.Unlock()
+	m.bells++
+	err := m.raw.Control(m.bell)
+	if err == nil {
+		err = m.bellErr
+	}
+	if err == unix.EIO {
+		err = ErrFault
+	}
+	return m.reason(err)
+}
+
+func (m *ringQueue) stats() Stats {
+	m.rxMu.Lock()
+	s := m.rxStats
+	m.rxMu.Unlock()
+	m.txMu.Lock()
+	s.TXPackets, s.TXBytes, s.TXParks = m.txStats.TXPackets, m.txStats.TXBytes, m.txStats.TXParks
+	m.txMu.Unlock()
+	m.bellMu.Lock()
+	s.Doorbells = m.bells
+	m.bellMu.Unlock()
+	if m.pin() {
+		s.RXDrops, s.TXDrops = m.rx.drops(), m.tx.drops()
+		m.leave(1)
+	} else {
+		s.RXDrops, s.TXDrops = m.last.RXDrops, m.last.TXDrops
+	}
+	return s
+}
+
+func (m *ringQueue) close() error {
+	if m.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	// The mapping keeps the file, and the file the interface, so closing alone
+	// would not end either while packets are lent.
+	var detachErr error
+	err := m.raw.Control(func(fd uintptr) { detachErr = m.dev.detach(int(fd)) })
+	if err == nil && detachErr != unix.EBADFD { // gone already
+		err = os.NewSyscallError("ioctl MYTUN_IOC_DETACH", detachErr)
+	}
+	// Wakes everyone in the poller, and waits until they have left it.
+	if closeErr := m.file.Close(); err == nil {
+		err = closeErr
+	}
+	m.last.RXDrops, m.last.TXDrops = m.rx.drops(), m.tx.drops()
+	m.leave(1)
+	return err
+}

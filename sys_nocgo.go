@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+
+package mytun
+
+import "github.com/mytun/mytun/internal/sys"
+
+// The module's system calls, in pure Go.
+var (
+	sysOpen   = sys.Open
+	sysAttach = sys.Attach
+	sysInfo   = sys.Info
+	sysRings  = sys.Rings
+	sysMap    = sys.Map
+	sysUnmap  = sys.Unmap
+	sysDetach = sys.Detach
+)
