@@ -93,6 +93,12 @@
 /* The most headroom, and the most tailroom, in bytes. */
 #define MYTUN_ROOM_MAX 4096U
 
+/*
+ * The longest packet of a TX record, in bytes: the longest that IP can say, with an
+ * Ethernet header and two VLAN tags. A longer one is dropped and counted.
+ */
+#define MYTUN_PACKET_MAX (65535U + 14U + 8U)
+
 /* The most queues (attached files) of one interface; the built-in tun's limit. */
 #define MYTUN_QUEUES_MAX 256U
 
@@ -251,7 +257,8 @@ struct mytun_info {
  *   EBUSY   it has rings already
  *   EINVAL  a size is not a power of two or outside the limits, unknown flags,
  *           reserved fields not zero
- *   ENOMEM  no memory, or the limit of the opener's memory cgroup
+ *   ENOMEM  no memory, or the limit of the caller's memory cgroup
+ *   EINTR   a fatal signal while the memory was being allocated
  *   EFAULT  bad pointer
  * From then on read(2) and write(2) answer EBUSY, packets that were waiting to be
  * read are lost, and the ioctls of if_tun.h work as before.
