@@ -84,7 +84,7 @@ func (a *aptDir) runIn(dir, tool string, args ...string) (string, error) {
 func (a *aptDir) depends(pkg string, pattern *regexp.Regexp) ([]string, error) {
 	out, err := a.run("apt-cache", "show", "--no-all-versions", pkg)
 	if err != nil {
-		return nil, fmt.Errorf("Debian %s has no package %s: %w", a.suite, pkg, err)
+		return nil, fmt.Errorf("no package %s in Debian %s: %w", pkg, a.suite, err)
 	}
 	var names []string
 	for line := range strings.Lines(out) {

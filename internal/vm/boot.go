@@ -49,9 +49,6 @@ const bootLimit = 3 * time.Minute
 // grace is what a machine gets beyond its time limit, for booting and for telling what hangs.
 const grace = time.Minute
 
-// statusOverdue is the status of a command that the guest itself ended at the time limit.
-const statusOverdue = 124
-
 // errNoInit is the failure of a machine that never got as far as our init: not the project's
 // fault, and so the only one that is tried again.
 var errNoInit = errors.New("the machine never reached its init")

@@ -72,7 +72,7 @@ func installMissing(tools []tool) error {
 		return fmt.Errorf("missing: %s; install them by hand, this is not a Debian system", strings.Join(pkgs, " "))
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("Debian packages are missing; as root, run\n  apt-get install --no-install-recommends %s", strings.Join(pkgs, " "))
+		return fmt.Errorf("missing Debian packages; as root, run\n  apt-get install --no-install-recommends %s", strings.Join(pkgs, " "))
 	}
 	step("installing %s", strings.Join(pkgs, " "))
 	os.Setenv("DEBIAN_FRONTEND", "noninteractive")

@@ -80,7 +80,7 @@ func unpackKernel(src kernelSource, tmp, final string) error {
 		return err
 	}
 	if len(image) != 1 || len(headers) != 1 {
-		return fmt.Errorf("Debian %s: expected one image and one headers package, found %q and %q", src.suite, image, headers)
+		return fmt.Errorf("expected one image and one headers package in Debian %s, found %q and %q", src.suite, image, headers)
 	}
 	build, err := apt.depends(headers[0], buildPackage)
 	if err != nil {

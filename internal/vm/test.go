@@ -2,4 +2,147 @@
 
 package main
 
-func cmdTest(args []string) error { return nil }
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// cmdTest runs the guest tests on one kernel. It writes their results, in the formats that
+// internal/check/tally reads, to a directory, and succeeds if it could: that tests failed is for
+// the tally to say.
+func cmdTest(args []string) error {
+	f := newFlags("test", "")
+	var m machineOptions
+	m.flags(f)
+	results := f.String("results", "", "`DIR` for the results")
+	pattern := f.String("run", "", "run only the sections (Go packages, test programs, shell files) that match `REGEXP`")
+	f.Lookup("timeout").DefValue = "10m"
+	m.timeout = 10 * time.Minute
+	f.Parse(args)
+	if *results == "" {
+		return errors.New("-results DIR is missing")
+	}
+	spec, err := m.spec()
+	if err != nil {
+		return err
+	}
+	bin, err := os.MkdirTemp("", "mytun-test-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(bin)
+	if err := buildTests(bin); err != nil {
+		return err
+	}
+	spec.Files = append(spec.Files, guestFile{Src: bin, Dst: "/test"})
+	spec.Command = []string{"env", "RUN=" + *pattern, "/guest/run-tests"}
+
+	suite := "guest-" + *m.kernel
+	progress := &progress{suite: suite}
+	spec.Output = progress
+	logs := filepath.Join(*results, suite)
+	_, bootErr := boot(spec, logs)
+	progress.end()
+
+	sections, err := readSections(filepath.Join(logs, outputLogName))
+	if err != nil {
+		return err
+	}
+	machine := "ok machine runs to its end, kernel log clean\n"
+	if bootErr != nil {
+		first, rest, _ := strings.Cut(bootErr.Error(), "\n")
+		machine = fmt.Sprintf("not ok machine: %s\n%s", first, commented(rest))
+	}
+	lines := machine
+	for _, s := range sections {
+		if s.kind == "go" {
+			if err := writeGoEvents(s, filepath.Join(*results, suite+"-"+strings.ReplaceAll(s.name, "/", "-")+".json")); err != nil {
+				return err
+			}
+			continue
+		}
+		lines += s.reporterLines()
+	}
+	return os.WriteFile(filepath.Join(*results, suite+".lines"), []byte(lines), 0o644)
+}
+
+// buildTests builds, below dir as the guest has them below /test, the tests that are for a guest.
+func buildTests(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := buildGoTests(filepath.Join(dir, "go")); err != nil {
+		return err
+	}
+	return buildCTests(filepath.Join(dir, "bin"))
+}
+
+// buildGoTests builds the tests of each Go package, of whichever module, whose test files ask for
+// MYTUN_GUEST, which is set in a guest only.
+func buildGoTests(dir string) error {
+	files, err := output("", "git", "grep", "-l", "--untracked", "-e", "MYTUN_GUEST", "--", "*_test.go")
+	var exit *exec.ExitError
+	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 1) { // 1: no such file
+		return err
+	}
+	done := map[string]bool{}
+	for file := range strings.FieldsSeq(files) {
+		pkg := filepath.Dir(file)
+		if done[pkg] {
+			continue
+		}
+		done[pkg] = true
+		name := pkg
+		if pkg == "." {
+			name = moduleName
+		}
+		dst := filepath.Join(dir, name)
+		step("building the tests of %s", name)
+		if err := command(pkg, "go", "test", "-c", "-o", filepath.Join(dst, filepath.Base(name)+".test"), "."); err != nil {
+			return err
+		}
+		if data := filepath.Join(pkg, "testdata"); isDir(data) {
+			if err := os.CopyFS(filepath.Join(dst, "testdata"), os.DirFS(data)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// buildCTests builds one program, which reports as the shell tests do, of the C files in each
+// directory of the guest's. Of the project they know the module's header alone.
+func buildCTests(dir string) error {
+	files, err := filepath.Glob(filepath.Join(guestDir, "*", "*.c"))
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	sources := map[string][]string{}
+	for _, file := range files {
+		name := filepath.Base(filepath.Dir(file))
+		sources[name] = append(sources[name], file)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name, files := range sources {
+		args := []string{"-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-Ikmod/uapi", "-o", filepath.Join(dir, name)}
+		step("building the tests in %s", filepath.Join(guestDir, name))
+		if err := command("", "gcc", append(args, files...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func commented(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "# " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n# ") + "\n"
+}

@@ -31,7 +31,7 @@ test_unloads_and_loads_silently() {
 
 test_first_load_is_silent() {
 	# Unsigned and out of tree is what the kernel itself says; anything else would be ours.
-	if dmesg | grep -i mytun | grep -v -e 'init reached' -e 'loading out-of-tree module' -e 'module verification failed'; then
+	if dmesg | grep '\] mytun' | grep -v -e 'init reached' -e 'loading out-of-tree module' -e 'module verification failed'; then
 		fail "loading the module prints to the kernel log"
 	fi
 }
