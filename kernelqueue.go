@@ -4,7 +4,9 @@ package mytun
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -37,6 +39,7 @@ type kernelQueue struct {
 	wrData   []byte // wrMu: the packet that the writer inside writes
 	wrErr    error  // wrMu
 	writable func(fd uintptr) bool
+	sendNow  func(fd uintptr)
 
 	pool bufferPool
 
@@ -54,6 +57,12 @@ func newKernelQueue(fd int, name string, tap bool, head, tail int) (*kernelQueue
 	q.pool.size = head + kernelPacketMax + tail
 	q.readable = q.drain
 	q.writable = q.send
+	q.sendNow = func(fd uintptr) {
+		if !q.send(fd) {
+			q.txDrops.Add(1)
+			q.wrErr = unix.ENOBUFS
+		}
+	}
 	return q, nil
 }
 
@@ -114,18 +123,30 @@ func (q *kernelQueue) fill(pkts []Packet) (int, error) {
 	}
 	q.rdPkts, q.rdN, q.rdErr = pkts, 0, nil
 	err := q.raw.Read(q.readable)
-	if err == nil {
-		err = q.rdErr
-	}
-	if err == unix.EFAULT { // what a read that finds the interface deleted gets
-		err = unix.EBADFD
-	}
+	err = q.poll(err, q.rdErr)
 	q.rdPkts = nil
 	q.rxPackets.Add(uint64(q.rdN))
 	if q.rdN > 0 {
 		return q.rdN, nil // an error comes again
 	}
-	return 0, q.reason(err)
+	return 0, err
+}
+
+// poll returns the error of a call that got pollErr from the poller, or else
+// ioErr from the file.
+func (q *kernelQueue) poll(pollErr, ioErr error) error {
+	switch {
+	case pollErr == nil && ioErr == unix.EFAULT:
+		ioErr = unix.EBADFD // a read that finds the interface deleted
+	case pollErr != nil && !errors.Is(pollErr, os.ErrDeadlineExceeded):
+		// The file has only an error to report (to the poller, it is "not
+		// pollable"), as it has after the interface was deleted; or it is closed,
+		// as reason sees.
+		ioErr = unix.EBADFD
+	case pollErr != nil:
+		ioErr = pollErr
+	}
+	return q.reason(ioErr)
 }
 
 func (q *kernelQueue) read(b []byte) (int, error) {
@@ -180,6 +201,31 @@ func (q *kernelQueue) send(fd uintptr) bool {
 func (q *kernelQueue) write(b []byte) error {
 	q.wrMu.Lock()
 	defer q.wrMu.Unlock()
+	if err := q.check(b); err != nil {
+		return err
+	}
+	q.wrData, q.wrErr = b, nil
+	err := q.raw.Write(q.writable)
+	err = q.poll(err, q.wrErr)
+	q.wrData = nil
+	return err
+}
+
+// writeNow is write that neither waits nor knows of deadlines.
+func (q *kernelQueue) writeNow(b []byte) error {
+	q.wrMu.Lock()
+	defer q.wrMu.Unlock()
+	if err := q.check(b); err != nil {
+		return err
+	}
+	q.wrData, q.wrErr = b, nil
+	err := q.raw.Control(q.sendNow)
+	err = q.poll(err, q.wrErr)
+	q.wrData = nil
+	return err
+}
+
+func (q *kernelQueue) check(b []byte) error {
 	switch {
 	case q.closed.Load():
 		return net.ErrClosed
@@ -188,13 +234,7 @@ func (q *kernelQueue) write(b []byte) error {
 	case len(b) > kernelPacketMax:
 		return unix.EMSGSIZE
 	}
-	q.wrData, q.wrErr = b, nil
-	err := q.raw.Write(q.writable)
-	if err == nil {
-		err = q.wrErr
-	}
-	q.wrData = nil
-	return q.reason(err)
+	return nil
 }
 
 func (q *kernelQueue) writeBatch(pkts [][]byte) (int, error) {
@@ -237,7 +277,7 @@ func (q *kernelQueue) commit(pkts []Packet) error {
 		case p.VNet != VNet{}:
 			err = unix.EINVAL
 		case first == nil:
-			err = q.write(p.Data)
+			err = q.writeNow(p.Data)
 		}
 		if first == nil {
 			first = err

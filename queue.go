@@ -69,10 +69,11 @@ func (q *Queue) Write(b []byte) (n int, err error) {
 // and an error. The kernel is told once for all that fit at once, and only if
 // it does not look at the ring anyway.
 //
-// The error is syscall.EINVAL for an empty packet, syscall.EMSGSIZE for one
-// that is longer than IP allows or that the ring can never hold, and syscall.ENETDOWN if the interface is down;
-// then the packets that were copied last are lost and n does not count them.
-// A packet that the stack has no use for is dropped there without an error.
+// The error is syscall.EINVAL for an empty packet, and syscall.EMSGSIZE for one
+// that is longer than IP allows or that the ring can never hold. It is
+// syscall.ENETDOWN if the interface is down; then the packets that were copied
+// last are lost, and n does not count them. A packet that the stack has no use
+// for is dropped there without an error.
 func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) {
 	n, err = q.io.writeBatch(pkts)
 	return n, q.fail("write", err)
@@ -87,7 +88,8 @@ func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) {
 // and pass it to [Queue.Commit]. Nothing that is written after it, by anybody,
 // reaches the kernel before that: do not wait in between.
 //
-// The error is syscall.EMSGSIZE for a size that the ring can never hold.
+// The error is syscall.EMSGSIZE for a size that the ring can never hold, and
+// syscall.EINVAL for one that is not positive.
 func (q *Queue) Reserve(pkts []Packet, size int) (n int, err error) {
 	n, err = q.io.reserve(pkts, size)
 	return n, q.fail("write", err)
@@ -136,8 +138,8 @@ func (q *Queue) SetReadDeadline(t time.Time) error {
 	return q.fail("set", q.io.setDeadline(true, false, t))
 }
 
-// SetWriteDeadline sets the deadline of Write, WriteBatch, Reserve and Commit.
-// Commit does not wait, and its packets are sent in any case.
+// SetWriteDeadline sets the deadline of Write, WriteBatch and Reserve. Commit
+// does not wait and has none.
 func (q *Queue) SetWriteDeadline(t time.Time) error {
 	return q.fail("set", q.io.setDeadline(false, true, t))
 }
