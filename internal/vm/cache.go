@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -54,6 +55,23 @@ func cached(name string, make func(tmp, final string) error) (string, error) {
 		return "", errors.Join(err, os.RemoveAll(tmp))
 	}
 	return final, os.Rename(tmp, final)
+}
+
+// removeCache removes what this command puts into the cache, and the cache if nothing else is in it.
+func removeCache() error {
+	cache, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"checkpatch", "checkpatch.lock", "image", "kernel", "ko"} {
+		if err := os.RemoveAll(filepath.Join(cache, name)); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(cache); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // lock waits for path to be ours; the kernel gives it up when the process dies.

@@ -37,23 +37,6 @@ const guestDir = "internal/guest"
 // A guestFile is a file or directory of this machine that a run puts into the guest.
 type guestFile struct{ Src, Dst string }
 
-// fileList is the value of a repeatable SRC[:DST] flag.
-type fileList []guestFile
-
-func (l *fileList) String() string { return fmt.Sprint(*l) }
-
-func (l *fileList) Set(s string) error {
-	src, dst, ok := strings.Cut(s, ":")
-	if !ok {
-		dst = "/bin/" + filepath.Base(src)
-	}
-	if !strings.HasPrefix(dst, "/") {
-		return errors.New("the place in the guest must begin with /")
-	}
-	*l = append(*l, guestFile{src, dst})
-	return nil
-}
-
 // baseImage returns the archive of what all runs on a kernel share: tools, their libraries and
 // the kernel's modules.
 func baseImage(k *kernel) (string, error) {

@@ -27,6 +27,7 @@ const usage = `usage: go run ./internal/vm COMMAND [FLAGS]
   shell           an interactive machine on this terminal; "exit" ends it
   test            run the guest tests on a kernel
   checkpatch      download the kernel's checkpatch; prints its path
+  distclean       remove all that the cache holds
 
 "COMMAND -h" lists the flags. The cache is $MYTUN_CACHE, else ~/.cache/mytun.
 `
@@ -40,6 +41,7 @@ func main() {
 		"shell":      cmdShell,
 		"test":       cmdTest,
 		"checkpatch": cmdCheckpatch,
+		"distclean":  cmdDistclean,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
@@ -103,6 +105,11 @@ func cmdCheckpatch(args []string) error {
 	return nil
 }
 
+func cmdDistclean(args []string) error {
+	newFlags("distclean", "").Parse(args)
+	return removeCache()
+}
+
 func cmdBuild(args []string) error {
 	f := newFlags("build", "")
 	name := kernelFlag(f)
@@ -134,7 +141,12 @@ func cmdRun(args []string) error {
 		f.Usage()
 		return exitStatus(2)
 	}
-	spec, err := m.spec()
+	scratch, err := os.MkdirTemp("", "mytun-scratch-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	spec, err := m.spec(scratch)
 	if err != nil {
 		return err
 	}
@@ -168,7 +180,12 @@ func cmdShell(args []string) error {
 	m.flags(f)
 	f.Parse(args)
 	m.timeout = 24 * time.Hour
-	spec, err := m.spec()
+	scratch, err := os.MkdirTemp("", "mytun-scratch-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	spec, err := m.spec(scratch)
 	if err != nil {
 		return err
 	}
@@ -191,6 +208,7 @@ type machineOptions struct {
 	build   buildOptions
 	noKmod  bool
 	files   fileList
+	goDirs  stringList
 	timeout time.Duration
 	icount  bool
 	mem     int
@@ -204,6 +222,7 @@ func (m *machineOptions) flags(f *flag.FlagSet) {
 	m.build.flags(f)
 	f.BoolVar(&m.noKmod, "nokmod", false, "boot without the module")
 	f.Var(&m.files, "file", "`SRC[:DST]` put into the guest (repeatable; directories too; DST defaults to /bin/NAME)")
+	f.Var(&m.goDirs, "go", "`DIR` of a Go program to build and put into the guest as /bin/DIR's name (repeatable)")
 	f.DurationVar(&m.timeout, "timeout", 2*time.Minute, "time limit of the command; the machine gets a minute more")
 	f.BoolVar(&m.icount, "icount", false, "one CPU, guest time counts guest instructions (benchmarks)")
 	f.IntVar(&m.mem, "mem", 1024, "memory in `MiB`")
@@ -212,7 +231,8 @@ func (m *machineOptions) flags(f *flag.FlagSet) {
 	f.BoolVar(&m.verbose, "v", false, "copy the kernel log to this terminal")
 }
 
-func (m *machineOptions) spec() (*machine, error) {
+// spec makes ready what the machine needs; scratch is a directory that lasts as long as it.
+func (m *machineOptions) spec(scratch string) (*machine, error) {
 	k, err := fetchKernel(*m.kernel)
 	if err != nil {
 		return nil, err
@@ -230,6 +250,13 @@ func (m *machineOptions) spec() (*machine, error) {
 			return nil, err
 		}
 		spec.Files = append(spec.Files, guestFile{Src: ko, Dst: "/" + moduleName + ".ko"})
+	}
+	for _, dir := range m.goDirs {
+		f, err := buildProgram(dir, scratch)
+		if err != nil {
+			return nil, err
+		}
+		spec.Files = append(spec.Files, f)
 	}
 	return spec, nil
 }

@@ -27,15 +27,28 @@ func cmdTest(args []string) error {
 	if *results == "" {
 		return errors.New("-results DIR is missing")
 	}
-	spec, err := m.spec()
+	scratch, err := os.MkdirTemp("", "mytun-scratch-")
 	if err != nil {
 		return err
 	}
-	bin, err := os.MkdirTemp("", "mytun-test-")
+	defer os.RemoveAll(scratch)
+	examples, err := examplePrograms()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(bin)
+	m.goDirs = append(m.goDirs, examples...)
+	spec, err := m.spec(scratch)
+	if err != nil {
+		return err
+	}
+	for _, p := range makePrograms {
+		step("building %s", filepath.Join(p.dir, p.target))
+		if err := command("", "make", "-s", "-C", p.dir, p.target); err != nil {
+			return err
+		}
+		spec.Files = append(spec.Files, guestFile{Src: filepath.Join(p.dir, p.product), Dst: p.dst})
+	}
+	bin := filepath.Join(scratch, "test")
 	if err := buildTests(bin); err != nil {
 		return err
 	}
@@ -69,6 +82,22 @@ func cmdTest(args []string) error {
 		lines += s.reporterLines()
 	}
 	return os.WriteFile(filepath.Join(*results, suite+".lines"), []byte(lines), 0o644)
+}
+
+// makePrograms are the C programs that have a Makefile of their own. What is in /test/bin is run as
+// a test, what is in /bin is for the tests to run.
+var makePrograms = []struct{ dir, target, product, dst string }{
+	{"example/simpletun-c", "simpletun", "simpletun", "/bin/simpletun"},
+	{"csrc", "module-test", "build/module-test", "/test/bin/csrc"},
+}
+
+// examplePrograms lists the Go programs below example/: the tests run them as a user would.
+func examplePrograms() ([]string, error) {
+	files, err := filepath.Glob("example/*/main.go")
+	for i, file := range files {
+		files[i] = filepath.Dir(file)
+	}
+	return files, err
 }
 
 // buildTests builds, below dir as the guest has them below /test, the tests that are for a guest.

@@ -47,7 +47,11 @@ func main() {
 		}
 		all = append(all, results...)
 	}
-	if !report(os.Stdout, all) {
+	dir := ""
+	if len(os.Args) > 1 {
+		dir = filepath.Dir(os.Args[1])
+	}
+	if !report(os.Stdout, all, dir) {
 		os.Exit(1)
 	}
 }
@@ -76,8 +80,8 @@ func read(path string) ([]result, error) {
 	return results, err
 }
 
-// report prints what is worth knowing and says whether all is well.
-func report(w io.Writer, all []result) bool {
+// report prints what is worth knowing, the results being in dir, and says whether all is well.
+func report(w io.Writer, all []result, dir string) bool {
 	var count [skipped + 1]int
 	skips := map[string][]string{} // names by reason
 	for _, r := range all {
@@ -100,6 +104,9 @@ func report(w io.Writer, all []result) bool {
 	}
 	if len(all) == 0 {
 		fmt.Fprintln(w, "no test was run")
+	}
+	if count[failed] > 0 && dir != "" {
+		fmt.Fprintf(w, "everything that was printed is in %s\n", dir)
 	}
 	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", count[passed], count[failed], count[skipped])
 	return count[failed] == 0 && len(all) > 0

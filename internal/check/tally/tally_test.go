@@ -101,12 +101,12 @@ func TestReport(t *testing.T) {
 		{name: "a"}, {name: "b"},
 		{name: "c", status: failed, why: "w", output: "o\n"},
 		{name: "d", status: skipped, why: "r"}, {name: "e", status: skipped, why: "r"},
-	})
-	want := "FAILED c: w\n    o\nskipped, r:\n    d\n    e\n2 passed, 1 failed, 2 skipped\n"
+	}, "DIR")
+	want := "FAILED c: w\n    o\nskipped, r:\n    d\n    e\neverything that was printed is in DIR\n2 passed, 1 failed, 2 skipped\n"
 	if ok || out.String() != want {
 		t.Errorf("report = %v\n%s\nwant false\n%s", ok, &out, want)
 	}
-	if report(&out, nil) {
+	if report(&out, nil, "") {
 		t.Error("no test at all is reported as success")
 	}
 }

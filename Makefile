@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+# Everything that a user or a developer starts. "make" alone lists it.
+
+# Kernels that the tests boot; `go run ./internal/vm fetch -h` lists those there are.
+KERNELS ?= 6.1
+
+# Where the module is built for and installed to; DESTDIR is honoured.
+KREL   ?= $(shell uname -r)
+KDIR   ?= /lib/modules/$(KREL)/build
+PREFIX ?= /usr/local
+
+VM := go run ./internal/vm
+
+SHELL := bash
+export KERNELS
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: deps ## a tunnel in a virtual machine, built, booted and measured while you watch
+	@$(VM) run -go example/vpn -- /guest/demo.sh
+
+.PHONY: shell
+shell: deps ## a virtual machine with the module loaded, on this terminal
+	@$(VM) shell
+
+.PHONY: test
+test: deps ## all tests, on this machine and in virtual machines; counts them at the end
+	@internal/check/run static host guest
+
+.PHONY: check
+check: deps ## the static checks alone: formats, linters, warnings
+	@internal/check/run static
+
+.PHONY: test-host
+test-host: deps ## the tests that need no module
+	@internal/check/run host
+
+.PHONY: test-guest
+test-guest: deps ## the tests of the loaded module, in virtual machines
+	@internal/check/run guest
+
+.PHONY: bench
+bench: deps ## what a packet costs, in guest instructions: the same on any machine
+	@$(VM) run -icount -go internal/bench -timeout 10m -- bench
+
+.PHONY: format
+format: deps ## put the source into the formats that the tests ask for
+	@. internal/check/lib.sh; files '*.go' | xargs gofmt -w; files '*.c' '*.h' | xargs clang-format -i
+
+.PHONY: kmod
+kmod: ## build the module for the running kernel of this machine
+	@test -d $(KDIR) || { echo "no headers of kernel $(KREL) at $(KDIR): as root, apt-get install linux-headers-$(KREL)" >&2; exit 1; }
+	$(MAKE) -C kmod KDIR=$(KDIR)
+
+.PHONY: install
+install: kmod ## install the module, to be loaded at boot, and the header for programs (as root)
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/kmod $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
+	$(if $(DESTDIR),,depmod $(KREL))
+	install -D -m 644 kmod/uapi/mytun.h $(DESTDIR)$(PREFIX)/include/mytun.h
+	install -d $(DESTDIR)/etc/modules-load.d
+	echo mytun >$(DESTDIR)/etc/modules-load.d/mytun.conf
+	@echo "installed; modprobe mytun loads the module now"
+
+.PHONY: uninstall
+uninstall: ## take back what install did (as root)
+	find $(DESTDIR)/lib/modules/$(KREL) -name 'mytun.ko*' -delete
+	rm -f $(DESTDIR)$(PREFIX)/include/mytun.h $(DESTDIR)/etc/modules-load.d/mytun.conf
+	$(if $(DESTDIR),,depmod $(KREL))
+
+.PHONY: clean
+clean: ## remove what builds in the tree left behind
+	@git clean -fdXq kmod csrc example internal
+
+.PHONY: distclean
+distclean: clean ## remove the cache too: kernels, images, built modules
+	@$(VM) distclean
+
+.PHONY: deps
+deps:
+	@$(VM) deps
