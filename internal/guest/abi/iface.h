@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What an administrator does to an interface: `ip link`, `ip addr`, `ethtool -S`. */
+#ifndef IFACE_H
+#define IFACE_H
+
+#include <linux/if_link.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The addresses of every test's interface, and of the hosts behind it. */
+#define HERE4  "10.9.0.1"
+#define THERE4 "10.9.0.2"
+#define HERE6  "fd09::1"
+#define THERE6 "fd09::2"
+
+bool iface_exists(const char *name);
+unsigned int iface_flags(const char *name);
+/* Up with IPv4 and IPv6 addresses, without a word of its own on the wire: no neighbour
+ * discovery, no router solicitation. A TAP interface sends to its own MAC address.
+ */
+void iface_up(const char *name);
+void iface_down(const char *name);
+void iface_set_mtu(const char *name, int mtu);
+void iface_del(const char *name);
+void iface_move(const char *name, int netns_fd);
+void iface_mac(const char *name, uint8_t mac[6]);
+
+/* ip -s link */
+struct rtnl_link_stats64 iface_stats(const char *name);
+/* One line of ethtool -S; -1 when there is none of that name. */
+long long iface_ethtool(const char *name, const char *stat);
+
+#endif /* IFACE_H */

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MIT
+/* What the stack transmits, as the program finds it in the RX ring. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <linux/virtio_net.h>
+#include <net/ethernet.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "iface.h"
+#include "packet.h"
+#include "ring.h"
+
+/* The record holds what a capture on the interface saw, and names its protocol. */
+static void expect_captured(struct mytun_rec *rec, int capture)
+{
+	static uint8_t sent[1 << 17];
+	uint16_t proto;
+	size_t len = raw_capture(capture, sent, sizeof(sent), &proto);
+
+	expect_eq(rec->len, len);
+	expect(!memcmp(rec_packet(rec), sent, len));
+	expect_eq(ntohs(rec->proto), proto);
+	expect_eq(rec->hash, 0);
+	expect_eq(rec->vnet_flags | rec->gso_type | rec->hdr_len | rec->gso_size |
+			  rec->csum_start | rec->csum_offset,
+		  0);
+}
+
+static void datagrams_of_all_sizes(int flags, int family)
+{
+	static const size_t sizes[] = { 0, 1, 2, 3, 15, 16, 17, 100, 1000, 1400, 4000, 4096,
+					8999, 20000, 65507 - 40 };
+	struct tun t = tun_open("", flags);
+	struct ring r = ring_new(t.fd, ring_args(1 << 17));
+	size_t headers = (t.tap ? ETH : 0) + (family == AF_INET ? UDP4 : UDP6);
+	uint16_t proto = family == AF_INET ? ETHERTYPE_IP : ETHERTYPE_IPV6;
+	static uint8_t payload[65536];
+	struct mytun_rec *rec;
+	int capture, udp;
+
+	iface_set_mtu(t.name, 65521);
+	iface_up(t.name);
+	capture = raw_socket(t.name);
+	udp = udp_here(family);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		fill(payload, sizes[i], i);
+		udp_send(udp, payload, sizes[i]);
+		rec = ring_rx_wait(&r);
+		expect_eq(rec->len, headers + sizes[i]);
+		expect(!memcmp((char *)rec_packet(rec) + headers, payload, sizes[i]));
+		expect_eq(rec->proto, htons(proto));
+		expect_captured(rec, capture);
+		ring_rx_done(&r);
+	}
+	expect(!ring_rx(&r));
+	expect_eq(r.rx_prod->drops, 0);
+}
+
+TEST(ipv4_datagrams_of_all_sizes_reach_a_tun_program)
+{
+	datagrams_of_all_sizes(IFF_TUN, AF_INET);
+}
+
+TEST(ipv6_datagrams_of_all_sizes_reach_a_tun_program)
+{
+	datagrams_of_all_sizes(IFF_TUN, AF_INET6);
+}
+
+TEST(ipv4_datagrams_of_all_sizes_reach_a_tap_program)
+{
+	datagrams_of_all_sizes(IFF_TAP, AF_INET);
+}
+
+TEST(ipv6_datagrams_of_all_sizes_reach_a_tap_program)
+{
+	datagrams_of_all_sizes(IFF_TAP, AF_INET6);
+}
+
+TEST(fragments_of_a_datagram_are_records_of_their_own)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_new(t.fd, ring_args(1 << 17));
+	int capture = raw_socket(t.name), udp = udp_here(AF_INET);
+	uint8_t payload[4000];
+
+	fill(payload, sizeof(payload), 1);
+	udp_send(udp, payload, sizeof(payload));
+	for (int i = 0; i < 3; i++) {
+		expect_captured(ring_rx_wait(&r), capture);
+		ring_rx_done(&r);
+	}
+	expect(!ring_rx(&r));
+}
+
+static void packets_as_they_are(int flags, uint16_t proto, size_t least)
+{
+	struct tun t = tun_open_up(flags);
+	struct ring r = ring_new(t.fd, ring_args(1 << 13));
+	int raw = raw_socket(t.name);
+	uint8_t bytes[1514];
+
+	for (size_t len = least; len <= 1500; len += len < 100 ? 1 : 53) {
+		struct mytun_rec *rec;
+
+		fill(bytes, len, len);
+		if (t.tap) {
+			bytes[12] = proto >> 8;
+			bytes[13] = proto & 0xff;
+		}
+		raw_send(raw, proto, bytes, len);
+		rec = ring_rx_wait(&r);
+		expect_eq(rec->len, len);
+		expect(!memcmp(rec_packet(rec), bytes, len));
+		expect_eq(ntohs(rec->proto), proto);
+		ring_rx_done(&r);
+	}
+	expect(!ring_rx(&r));
+}
+
+TEST(packets_of_any_length_and_protocol_come_as_they_are_sent_on_tun)
+{
+	packets_as_they_are(IFF_TUN, 0x88b5, 1);
+}
+
+TEST(frames_of_any_length_and_protocol_come_as_they_are_sent_on_tap)
+{
+	packets_as_they_are(IFF_TAP, 0x88b5, 14);
+}
+
+TEST(vlan_tags_are_part_of_the_packet)
+{
+	struct tun t = tun_open_up(IFF_TAP);
+	struct ring r = ring_small(t.fd);
+	int raw = raw_socket(t.name);
+	uint8_t bytes[100];
+	struct mytun_rec *rec;
+
+	fill(bytes, sizeof(bytes), 1);
+	memcpy(bytes + 12, "\x81\x00\x00\x05\x88\xb5", 6);
+	raw_send(raw, ETHERTYPE_VLAN, bytes, sizeof(bytes));
+	rec = ring_rx_wait(&r);
+	expect_eq(rec->len, sizeof(bytes));
+	expect(!memcmp(rec_packet(rec), bytes, sizeof(bytes)));
+}
+
+static void with_room(uint16_t headroom, uint16_t tailroom)
+{
+	struct mytun_rings args = { .rx_size = 1 << 15, .tx_size = 1 << 12, .rx_headroom = headroom, .rx_tailroom = tailroom };
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_new(t.fd, args);
+	int udp = udp_here(AF_INET);
+	uint8_t payload[300];
+
+	/* ring_rx() looks at the room; a program that writes all that it may must not
+	 * spoil the records after.
+	 */
+	for (size_t len = 0; len < sizeof(payload); len += 7) {
+		struct mytun_rec *rec;
+
+		fill(payload, len, len);
+		udp_send(udp, payload, len);
+		udp_send(udp, "after", 5);
+		rec = ring_rx_wait(&r);
+		expect_eq(rec->off, sizeof(*rec) + headroom);
+		expect_eq(rec->len, UDP4 + len);
+		expect(!memcmp((char *)rec_packet(rec) + UDP4, payload, len));
+		memset(rec + 1, 0xee, rec->size - sizeof(*rec));
+		ring_rx_done(&r);
+		rec = ring_rx_wait(&r);
+		expect_eq(rec->len, UDP4 + 5);
+		expect(!memcmp((char *)rec_packet(rec) + UDP4, "after", 5));
+		ring_rx_done(&r);
+	}
+}
+
+TEST(headroom_and_tailroom_are_the_programs)
+{
+	with_room(0, 0);
+	netns_new();
+	with_room(1, 1);
+	netns_new();
+	with_room(32, 16);
+	netns_new();
+	with_room(60, 0);
+	netns_new();
+	with_room(0, 77);
+	netns_new();
+	with_room(MYTUN_ROOM_MAX, MYTUN_ROOM_MAX);
+}
+
+static uint32_t hash_of(struct ring *r, int raw, const struct packet *p, uint16_t proto)
+{
+	uint32_t hash;
+
+	raw_send(raw, proto, p->bytes, p->len);
+	hash = ring_rx_wait(r)->hash;
+	ring_rx_done(r);
+	return hash;
+}
+
+/* The packet of the other direction: addresses and ports change places. */
+static void turn_round(struct packet *p, const struct tun *t, int family)
+{
+	uint8_t *l3 = p->bytes + (t->tap ? ETH : 0);
+	size_t n = family == AF_INET ? 4 : 16;
+	uint8_t *addrs = l3 + (family == AF_INET ? 12 : 8), tmp[16];
+
+	memcpy(tmp, addrs, n);
+	memcpy(addrs, addrs + n, n);
+	memcpy(addrs + n, tmp, n);
+	memcpy(tmp, addrs + 2 * n, 2);
+	memcpy(addrs + 2 * n, addrs + 2 * n + 2, 2);
+	memcpy(addrs + 2 * n + 2, tmp, 2);
+	packet_finish(p, t->tap);
+}
+
+static void hash_is_of_the_flow(int flags, int family)
+{
+	uint16_t proto = family == AF_INET ? ETHERTYPE_IP : ETHERTYPE_IPV6;
+	struct mytun_rings args = ring_args(1 << 16);
+	struct tun t = tun_open_up(flags);
+	int raw = raw_socket(t.name), same = 0;
+	uint32_t last = 0;
+	struct packet p;
+	struct ring r;
+
+	args.flags = MYTUN_RINGS_F_HASH;
+	r = ring_new(t.fd, args);
+	for (uint8_t port = 1; port < 30; port++) {
+		uint32_t hash;
+
+		packet_inbound(&p, &t, family, "abc", 3);
+		p.bytes[p.len - 3 - 8] = port;
+		packet_finish(&p, t.tap);
+		hash = hash_of(&r, raw, &p, proto);
+		expect(hash != 0);
+		expect_eq(hash_of(&r, raw, &p, proto), hash);
+		turn_round(&p, &t, family);
+		expect_eq(hash_of(&r, raw, &p, proto), hash);
+		same += hash == last;
+		last = hash;
+	}
+	expect(same < 3);
+}
+
+TEST(both_directions_of_a_flow_have_one_hash_ipv4_tun)
+{
+	hash_is_of_the_flow(IFF_TUN, AF_INET);
+}
+
+TEST(both_directions_of_a_flow_have_one_hash_ipv6_tun)
+{
+	hash_is_of_the_flow(IFF_TUN, AF_INET6);
+}
+
+TEST(both_directions_of_a_flow_have_one_hash_ipv4_tap)
+{
+	hash_is_of_the_flow(IFF_TAP, AF_INET);
+}
+
+TEST(both_directions_of_a_flow_have_one_hash_ipv6_tap)
+{
+	hash_is_of_the_flow(IFF_TAP, AF_INET6);
+}
+
+TEST(unfinished_checksums_come_only_when_asked_for)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_small(t.fd);
+	int udp = udp_here(AF_INET);
+	struct mytun_rec *rec;
+
+	must(ioctl(t.fd, TUNSETOFFLOAD, TUN_F_CSUM));
+	udp_send(udp, "part", 4);
+	rec = ring_rx_wait(&r);
+	expect_eq(rec->vnet_flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+	expect_eq(rec->gso_type, VIRTIO_NET_HDR_GSO_NONE);
+	expect_eq(rec->csum_start, 20);
+	expect_eq(rec->csum_offset, 6);
+	ring_rx_done(&r);
+
+	must(ioctl(t.fd, TUNSETOFFLOAD, 0));
+	udp_send(udp, "whole", 5);
+	rec = ring_rx_wait(&r);
+	expect_eq(rec->vnet_flags, 0);
+	expect_eq(rec->csum_start, 0);
+}
+
+TEST(records_wrap_at_the_end_of_the_data_area)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_new(t.fd, ring_args(1 << 12));
+	int udp = udp_here(AF_INET), across = 0;
+	uint8_t payload[1400];
+
+	for (unsigned int i = 0; i < 500; i++) {
+		size_t len = 16 + i * 37 % 1300;
+		struct mytun_rec *rec;
+		uint32_t at;
+
+		fill(payload, len, i);
+		udp_send(udp, payload, len);
+		rec = ring_rx_wait(&r);
+		expect_eq(rec->len, UDP4 + len);
+		expect(!memcmp((char *)rec_packet(rec) + UDP4, payload, len));
+		at = r.rx & (r.g.rx_size - 1);
+		if (at + rec->size > r.g.rx_size) {
+			uint32_t first = r.g.rx_size - at;
+
+			/* What is beyond the end is at the beginning. */
+			across++;
+			expect(!memcmp((char *)rec + first, r.rx_data, rec->size - first));
+		}
+		ring_rx_done(&r);
+	}
+	expect(across > 20);
+	expect_eq(r.rx_prod->drops, 0);
+}
+
+TEST(the_kernels_pages_say_what_it_counted)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_small(t.fd);
+	int udp = udp_here(AF_INET);
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < 10; i++) {
+		udp_send(udp, "0123456789", i);
+		bytes += UDP4 + i;
+	}
+	expect_eq(iface_stats(t.name).tx_packets, 10);
+	expect_eq(iface_stats(t.name).tx_bytes, bytes);
+	expect_eq(iface_stats(t.name).tx_dropped, 0);
+	expect_eq(iface_ethtool(t.name, "rx_q0_packets"), 10);
+	expect_eq(iface_ethtool(t.name, "rx_q0_bytes"), bytes);
+	expect_eq(iface_ethtool(t.name, "rx_q0_drops"), 0);
+	expect_eq(iface_ethtool(t.name, "q0_faulted"), 0);
+	expect_eq(ring_rx_drain(&r), 10);
+	expect_eq(r.rx_prod->reserved, 0);
+	expect_eq(r.tx_cons->reserved, 0);
+	expect_eq(r.rx_prod->flags | r.tx_cons->flags, 0);
+}
