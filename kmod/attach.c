@@ -55,8 +55,15 @@ static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
 	q->index = md->numqueues;
 	rcu_assign_pointer(md->queues[q->index], q);
 	mytun_publish_numqueues(md, md->numqueues + 1);
-	if (mytun_rings_get(q))
+	if (mytun_rings_get(q)) {
 		napi_enable(&q->napi);
+		/* Records may have come while nobody looked, and the program believes
+		 * that a doorbell was rung for them.
+		 */
+		local_bh_disable();
+		napi_schedule(&q->napi);
+		local_bh_enable();
+	}
 }
 
 /*

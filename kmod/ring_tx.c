@@ -96,8 +96,7 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 	struct virtio_net_hdr vnet;
 	struct sk_buff *skb;
 
-	if (unlikely(head->len < (tap ? ETH_HLEN : 1) || head->len > MYTUN_PACKET_MAX ||
-		     head->flags))
+	if (unlikely(head->len < (tap ? ETH_HLEN : 1) || head->len > MYTUN_PACKET_MAX))
 		return MYTUN_DROPPED;
 	skb = mytun_tx_skb(q, data, head->len);
 	if (unlikely(!skb))
@@ -148,8 +147,8 @@ static enum mytun_verdict mytun_tx_record(struct mytun_queue *q, struct mytun_de
 	if (unlikely(avail < sizeof(*head) || head->size < sizeof(*head) ||
 		     head->size > avail || head->size % MYTUN_REC_ALIGN))
 		return MYTUN_BROKEN;
-	if (unlikely(head->flags & MYTUN_REC_F_SKIP))
-		return MYTUN_SKIPPED;
+	if (unlikely(head->flags))
+		return head->flags == MYTUN_REC_F_SKIP ? MYTUN_SKIPPED : MYTUN_DROPPED;
 	if (unlikely(head->off < sizeof(*head) || head->off > head->size ||
 		     head->len > head->size - head->off))
 		return MYTUN_DROPPED;

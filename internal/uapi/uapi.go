@@ -21,7 +21,7 @@ const (
 const RoomMax = 4096
 
 // PacketMax is the longest packet of a TX record, in bytes.
-const PacketMax = 65535 + 14 + 8
+const PacketMax = 40 + 65535 + 14 + 8
 
 // QueuesMax is the most queues of one interface.
 const QueuesMax = 256

@@ -94,10 +94,11 @@
 #define MYTUN_ROOM_MAX 4096U
 
 /*
- * The longest packet of a TX record, in bytes: the longest that IP can say, with an
- * Ethernet header and two VLAN tags. A longer one is dropped and counted.
+ * The longest packet of a TX record, in bytes: an IPv6 header with the longest payload
+ * that it can say, an Ethernet header and two VLAN tags. A longer one is dropped and
+ * counted.
  */
-#define MYTUN_PACKET_MAX (65535U + 14U + 8U)
+#define MYTUN_PACKET_MAX (40U + 65535U + 14U + 8U)
 
 /* The most queues (attached files) of one interface; the built-in tun's limit. */
 #define MYTUN_QUEUES_MAX 256U
