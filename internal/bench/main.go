@@ -4,8 +4,7 @@
 // instructions (QEMU's -icount shift=0: one instruction is one nanosecond of guest time). On any
 // other machine its figures are nanoseconds, and noisy.
 //
-//	go build -o bench ./internal/bench
-//	go run ./internal/vm run -icount -file bench -- bench
+//	make bench
 //
 // It makes interfaces of its own in the network namespace that it runs in, and needs root, the
 // module, the modules tun and dummy, and iproute2.
@@ -18,12 +17,11 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"os"
+	"math"
 	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"text/tabwriter"
 	"time"
 )
 
@@ -46,6 +44,7 @@ func main() {
 	runtime.LockOSThread()
 	debug.SetGCPercent(-1)
 
+	run("modprobe", "tun")
 	ip("link", "add", "bench-dummy", "type", "dummy")
 	ip("addr", "add", "10.91.0.1/24", "dev", "bench-dummy")
 	ip("link", "set", "bench-dummy", "up")
@@ -59,23 +58,25 @@ func main() {
 		return
 	}
 
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "guest instructions per packet, batches of %d\tUDP payload\tstock tun, read/write\tmytun\t\n", batch)
+	fmt.Printf("guest instructions per packet, batches of %d\n", batch)
+	const row = "%-18s %12v %22v %8v\n"
+	fmt.Printf(row, "", "UDP payload", "stock tun, read/write", "mytun")
 	for _, way := range []struct {
 		name string
 		cost func(open opener, payload int) float64
 	}{{"stack to program", stackToProgram}, {"program to stack", programToStack}} {
 		for _, payload := range payloads {
-			fmt.Fprintf(w, "%s\t%d B\t%.0f\t%.0f\t\n", way.name, payload,
-				way.cost(openStock, payload), way.cost(openRings, payload))
-			w.Flush()
+			fmt.Printf(row, way.name, fmt.Sprint(payload, " B"),
+				math.Round(way.cost(openStock, payload)), math.Round(way.cost(openRings, payload)))
 		}
 	}
 }
 
-func ip(args ...string) {
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		log.Fatalf("ip %v: %v\n%s", args, err, out)
+func ip(args ...string) { run("ip", args...) }
+
+func run(name string, args ...string) {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		log.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
 }
 
