@@ -24,8 +24,8 @@ lay_wire() {
 
 take_up() {
 	local pids
-	pids=$(ip netns pids a; ip netns pids b)
-	[ -z "$pids" ] || kill -KILL $pids 2>/dev/null || true
+	mapfile -t pids < <(ip netns pids a; ip netns pids b)
+	[ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
 	ip netns del a
 	ip netns del b
 }
