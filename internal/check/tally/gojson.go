@@ -26,6 +26,7 @@ type goTest struct {
 	action    string // pass, fail, skip; empty while it runs
 	output    strings.Builder
 	parent    bool // it has subtests
+	seen      bool // an event was about it: a subtest's name may have slashes of its own
 }
 
 // readGo reads the events of `go test -json`. Tests without subtests count, each as one. A test with
@@ -59,6 +60,7 @@ func readGo(r io.Reader) ([]result, error) {
 			pkg, _, _ = strings.Cut(e.ImportPath, " ") // "PATH [PATH.test]"
 		}
 		t := find(pkg, e.Test)
+		t.seen = true
 		switch e.Action {
 		case "output", "build-output":
 			t.output.WriteString(e.Output)
@@ -85,7 +87,7 @@ func count(order []*goTest) []result {
 	// Whose failure is explained by that of something within it.
 	explained := map[string]bool{}
 	for _, t := range order {
-		if t.name == "" || t.action == "pass" || t.action == "skip" {
+		if t.name == "" || !t.seen || t.action == "pass" || t.action == "skip" {
 			continue
 		}
 		explained[t.pkg+"\x00"] = true
@@ -99,6 +101,8 @@ func count(order []*goTest) []result {
 		r := result{name: t.pkg + " " + t.name, output: t.output.String()}
 		whole := t.parent || t.name == ""
 		switch {
+		case !t.seen:
+			continue
 		case t.action == "skip" && t.name == "": // a package without tests
 			continue
 		case whole && (t.action == "pass" || explained[t.pkg+"\x00"+t.name]):

@@ -89,7 +89,7 @@ func report(w io.Writer, all []result, dir string) bool {
 		switch r.status {
 		case failed:
 			fmt.Fprintf(w, "FAILED %s: %s\n", r.name, r.why)
-			for line := range strings.Lines(tail(r.output, 60)) {
+			for line := range strings.Lines(clip(r.output, 40)) {
 				fmt.Fprintf(w, "    %s\n", strings.TrimRight(line, "\n"))
 			}
 		case skipped:
@@ -112,10 +112,11 @@ func report(w io.Writer, all []result, dir string) bool {
 	return count[failed] == 0 && len(all) > 0
 }
 
-func tail(s string, n int) string {
+// clip leaves the middle out of a long text: a crash says why at its beginning, a test at its end.
+func clip(s string, n int) string {
 	lines := strings.SplitAfter(strings.TrimRight(s, "\n"), "\n")
-	if len(lines) > n {
-		lines = append([]string{"...\n"}, lines[len(lines)-n:]...)
+	if len(lines) > 2*n {
+		lines = slices.Concat(lines[:n], []string{"...\n"}, lines[len(lines)-n:])
 	}
 	return strings.Join(lines, "")
 }

@@ -55,6 +55,13 @@ func TestGo(t *testing.T) {
 			{"Action":"fail","Package":"p","Test":"TestA"}
 			{"Action":"fail","Package":"p"}`,
 			[]result{{name: "p TestA", status: failed, why: "failed"}, {name: "p TestA/x"}}},
+		{"a slash in a subtest's own name makes no test", `
+			{"Action":"run","Package":"p","Test":"TestA"}
+			{"Action":"run","Package":"p","Test":"TestA/x/y"}
+			{"Action":"pass","Package":"p","Test":"TestA/x/y"}
+			{"Action":"pass","Package":"p","Test":"TestA"}
+			{"Action":"pass","Package":"p"}`,
+			[]result{{name: "p TestA/x/y"}}},
 		{"a test that never ended failed", `
 			{"Action":"run","Package":"p","Test":"TestA"}
 			{"Action":"pass","Package":"p","Test":"TestA"}

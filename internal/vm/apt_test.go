@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import "testing"
+
+func TestParseMirrors(t *testing.T) {
+	for _, tt := range []struct{ name, targets, archive, security string }{
+		{"plain", `http://a.example/debian/|bookworm|main|Debian
+http://a.example/debian/|bookworm|contrib|Debian
+http://a.example/debian/|bookworm-updates|main|Debian
+http://s.example/debian-security/|bookworm-security|main|Debian
+`, "http://a.example/debian/", "http://s.example/debian-security/"},
+		{"before the first update", "http://a.example/debian/|bookworm|main|\n", "http://a.example/debian/", ""},
+		{"another vendor's suite of the same name", `http://v.example/debian/|bookworm|main|Vendor
+http://a.example/debian/|bookworm|main|Debian
+`, "http://a.example/debian/", ""},
+		{"named by its state", "http://a.example/debian/|stable|main|Debian\n", "http://a.example/debian/", ""},
+		{"no Debian", "http://v.example/apt/|stable|main|Vendor\n", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			archive, security := parseMirrors(tt.targets)
+			if archive != tt.archive || security != tt.security {
+				t.Errorf("got %q, %q; want %q, %q", archive, security, tt.archive, tt.security)
+			}
+		})
+	}
+}
