@@ -44,10 +44,18 @@ func cached(name string, make func(tmp, final string) error) (string, error) {
 	if isDir(final) { // another process was faster
 		return final, nil
 	}
-	tmp := final + ".tmp" // only the lock's holder touches it; an old one is a killed process's
-	if err := os.RemoveAll(tmp); err != nil {
+	// Only the lock's holder has one. Others are of processes that were killed, whose own children
+	// may still be writing: hence a name that is not used again.
+	old, err := filepath.Glob(final + ".tmp-*")
+	if err != nil {
 		return "", err
 	}
+	for _, dir := range old {
+		if err := os.RemoveAll(dir); err != nil {
+			return "", err
+		}
+	}
+	tmp := fmt.Sprintf("%s.tmp-%d", final, os.Getpid())
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		return "", err
 	}

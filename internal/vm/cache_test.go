@@ -33,7 +33,7 @@ func TestCachedFillsOnce(t *testing.T) {
 func TestCachedBeginsAnew(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("MYTUN_CACHE", cache)
-	if err := os.MkdirAll(filepath.Join(cache, "name.tmp", "half"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(cache, "name.tmp-1", "half"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	broken := errors.New("broken")
@@ -44,7 +44,7 @@ func TestCachedBeginsAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if isDir(filepath.Join(dir, "half")) {
-		t.Error("the rest of an earlier attempt is in the result")
+	if isDir(filepath.Join(dir, "half")) || isDir(filepath.Join(cache, "name.tmp-1")) {
+		t.Error("the rest of an earlier attempt is still there")
 	}
 }
