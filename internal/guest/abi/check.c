@@ -4,7 +4,6 @@
 #include "check.h"
 
 #include <fcntl.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,6 +19,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "tun.h"
 
 enum {
 	FAILED = 1,
@@ -278,6 +279,8 @@ int main(int argc, char **argv)
 	for (; *patterns && **patterns == '-'; patterns++) {
 		list |= !strcmp(*patterns, "-l");
 		times |= !strcmp(*patterns, "-t");
+		if (!strcmp(*patterns, "-d") && patterns[1])
+			tun_path = *++patterns;
 	}
 	(void)argc;
 	for (const struct test *t = tests; t; t = t->next) {

@@ -92,7 +92,7 @@ TEST(code_cannot_be_run_from_a_ring)
 TEST(a_file_that_was_opened_read_only_is_not_mapped)
 {
 	struct mytun_rings args = ring_args(1 << 16);
-	int fd = must(open(MYTUN_PATH, O_RDONLY));
+	int fd = must(open(tun_path, O_RDONLY));
 	struct ifreq ifr;
 
 	must(tun_set_iff(fd, "", IFF_TUN | IFF_NO_PI, &ifr));

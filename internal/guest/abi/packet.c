@@ -121,15 +121,22 @@ static socklen_t address(struct sockaddr_storage *ss, int family, const char *v4
 	return sizeof(*sin6);
 }
 
+/* As far as this process may. */
+static void big_buffers(int fd)
+{
+	int size = 4 << 20;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+}
+
 int udp_here(int family)
 {
 	int fd = must(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-	int size = 4 << 20;
 	struct sockaddr_storage ss;
 	socklen_t len;
 
-	must(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)));
-	must(setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)));
+	big_buffers(fd);
 	len = address(&ss, family, HERE4, HERE6, PORT_HERE);
 	must(bind(fd, (struct sockaddr *)&ss, len));
 	len = address(&ss, family, THERE4, THERE6, PORT_THERE);
@@ -167,11 +174,9 @@ void udp_expect_none(int fd)
 int raw_socket(const char *ifname)
 {
 	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = if_nametoindex(ifname) };
-	int size = 4 << 20;
 	int fd = must(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
 
-	must(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)));
-	must(setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)));
+	big_buffers(fd);
 	must(bind(fd, (struct sockaddr *)&ll, sizeof(ll)));
 	return fd;
 }

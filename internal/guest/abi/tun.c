@@ -11,9 +11,11 @@
 #include "check.h"
 #include "iface.h"
 
+const char *tun_path = "/dev/net/mytun";
+
 int tun_open_file(void)
 {
-	return must(open(MYTUN_PATH, O_RDWR | O_CLOEXEC));
+	return must(open(tun_path, O_RDWR | O_CLOEXEC));
 }
 
 int tun_set_iff(int fd, const char *name, int flags, struct ifreq *ifr)
