@@ -471,6 +471,6 @@ static const struct test module_tests[] = {
 
 int main(int argc, char **argv)
 {
-	tap_run(module_tests, argc > 1 ? argv[1] : NULL);
+	tap_run("csrc/", module_tests, argc > 1 ? argv[1] : NULL);
 	return tap_end();
 }

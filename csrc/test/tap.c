@@ -26,7 +26,7 @@ void tap_fail(const char *file, int line, const char *format, ...)
 	pthread_mutex_unlock(&lock);
 }
 
-void tap_run(const struct test *tests, const char *filter)
+void tap_run(const char *prefix, const struct test *tests, const char *filter)
 {
 	for (; tests->name; tests++) {
 		if (filter && !strstr(tests->name, filter))
@@ -34,10 +34,10 @@ void tap_run(const struct test *tests, const char *filter)
 		why[0] = 0;
 		tests->run();
 		if (why[0]) {
-			printf("not ok %s: %s\n", tests->name, why);
+			printf("not ok %s%s: %s\n", prefix, tests->name, why);
 			failed++;
 		} else {
-			printf("ok %s\n", tests->name);
+			printf("ok %s%s\n", prefix, tests->name);
 			passed++;
 		}
 		fflush(stdout);

@@ -20,8 +20,8 @@ extern const struct test thread_tests[];
 void tap_fail(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Runs a list; names that do not contain filter are left out. */
-void tap_run(const struct test *tests, const char *filter);
+/* Runs a list; names that do not contain filter are left out, prefix is only printed. */
+void tap_run(const char *prefix, const struct test *tests, const char *filter);
 
 /* Prints the sums; what main() returns. */
 int tap_end(void);
