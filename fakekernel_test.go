@@ -35,6 +35,7 @@ type fakeKernel struct {
 	txPos    uint32
 	bells    chan struct{} // what the doorbell rings
 	bellErr  atomic.Int32  // what it answers
+	wakes    atomic.Int32
 	unmapped atomic.Int32
 	detached atomic.Int32
 }
@@ -161,6 +162,7 @@ func (k *fakeKernel) flag(flag uint32) {
 }
 
 func (k *fakeKernel) wake() {
+	k.wakes.Add(1)
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
 	unix.Write(k.efd, one[:])
@@ -203,7 +205,7 @@ func (k *fakeKernel) complete(pos uint32, pkt []byte, meta uapi.Rec) {
 	meta.Off = uapi.RecSize + k.g.RxHeadroom
 	*rec = meta
 	copy(k.rxData[pos%k.g.RxSize+uint32(meta.Off):], pkt)
-	atomic.StoreUint32(&rec.Size, size)
+	atomic.SwapUint32(&rec.Size, size)
 	if uapi.NeedEvent(atomic.LoadUint32(&k.rxCons.Event), pos+size, pos) {
 		k.wake()
 	}
@@ -246,7 +248,7 @@ func (k *fakeKernel) take(budget int, fn func(rec uapi.Rec, pkt []byte)) (n int,
 	}
 	old := k.txPos
 	k.txPos = pos
-	atomic.StoreUint32(&k.txCons.Pos, pos)
+	atomic.SwapUint32(&k.txCons.Pos, pos)
 	if uapi.NeedEvent(atomic.LoadUint32(&k.txProd.Event), pos, old) {
 		k.wake()
 	}
@@ -255,7 +257,7 @@ func (k *fakeKernel) take(budget int, fn func(rec uapi.Rec, pkt []byte)) (n int,
 
 // sleep arms the doorbell; false if there is something to take.
 func (k *fakeKernel) sleep() bool {
-	atomic.StoreUint32(&k.txCons.Event, k.txPos)
+	atomic.SwapUint32(&k.txCons.Event, k.txPos)
 	return atomic.LoadUint32(&k.txProd.Pos) == k.txPos
 }
 

@@ -15,12 +15,11 @@ import (
 // locks, no waiting, no system calls. Positions, records and who writes what are
 // told in kmod/uapi/mytun.h.
 //
-// About the atomics. Go's are sequentially consistent. A load is at least the
-// load-acquire, and a store at least the store-release, that the contract asks
-// for; beyond that, no atomic load moves up past an atomic store before it (a
-// store is an XCHG on x86 and an STLR, which LDAR does not overtake, on arm64).
-// So a store followed by a load is also the contract's "store, full barrier,
-// load".
+// About the atomics. A load of Go's sync/atomic is at least the load-acquire, and
+// a store at least the store-release, that the contract asks for. "Store, full
+// barrier, load" is a swap and a load. A store would do as well, Go's atomics being
+// sequentially consistent, and is the same instruction on x86; but in a build with
+// the race detector a store is no more than a release.
 
 // The program's own marks in the size of a record, of which the kernel takes no
 // notice: recHeld in the TX ring, before it is published, of a record that is
@@ -162,10 +161,10 @@ func (r *rxRing) ready() bool {
 // arm asks the kernel to wake us when there is a record at next. The caller must
 // look at ready and flags once more before it sleeps.
 func (r *rxRing) arm() {
-	// Store, full barrier, and then the load in ready; pairs with the kernel's
+	// Store and full barrier; the load is that in ready. Pairs with the kernel's
 	// store of rx_prod->pos (or of the size of a record that was busy), full
 	// barrier, load of rx_cons->event: at least one side sees the other's store.
-	atomic.StoreUint32(&r.cons.Event, r.next)
+	atomic.SwapUint32(&r.cons.Event, r.next)
 }
 
 // flags returns why the kernel does not serve the ring any more, or 0.
@@ -340,10 +339,10 @@ func (r *txRing) publish() (bell bool) {
 		return false
 	}
 	// Store-release; pairs with the kernel's load-acquire of tx_prod->pos: the
-	// headers and packets were written before. Then full barrier, and load of the
+	// headers and packets were written before. Then full barrier and load of the
 	// event; pairs with the kernel's store of tx_cons->event, full barrier, load
 	// of tx_prod->pos: either it sees the records or we see that it sleeps.
-	atomic.StoreUint32(&r.prod.Pos, r.pub)
+	atomic.SwapUint32(&r.prod.Pos, r.pub)
 	return uapi.NeedEvent(atomic.LoadUint32(&r.cons.Event), r.pub, old)
 }
 
@@ -353,9 +352,9 @@ func (r *txRing) publish() (bell bool) {
 func (r *txRing) arm(free uint32) {
 	// The kernel's position at which that many bytes are free.
 	pos := r.next - (r.mask + 1) + free
-	// Store, full barrier, and then the load in fits; pairs with the kernel's
+	// Store and full barrier; the load is that in fits. Pairs with the kernel's
 	// store of tx_cons->pos, full barrier, load of tx_prod->event.
-	atomic.StoreUint32(&r.prod.Event, pos-1)
+	atomic.SwapUint32(&r.prod.Event, pos-1)
 }
 
 // flags returns why the kernel does not serve the ring any more, or 0.

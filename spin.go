@@ -21,6 +21,7 @@ const (
 
 // spinner adapts the spinning of the waiters of one direction.
 type spinner struct {
+	off    bool // for tests: park at once
 	rounds atomic.Int32
 	rested atomic.Int32
 }
@@ -28,7 +29,7 @@ type spinner struct {
 // spin looks until ready says true or it is no longer worth it. It tells
 // whether ready said true.
 func (s *spinner) spin(ready func() bool) bool {
-	if runtime.GOMAXPROCS(0) == 1 {
+	if s.off || runtime.GOMAXPROCS(0) == 1 {
 		return false // nobody could make it ready meanwhile
 	}
 	rounds := s.rounds.Load()

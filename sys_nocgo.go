@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+//go:build !cgo
+
 package mytun
 
 import "github.com/mytun/mytun/internal/sys"
