@@ -100,10 +100,15 @@ static void mytun_pages_free(struct mytun_rings_mem *r)
 	kvfree(r->pages);
 }
 
-/* Zeroed, and charged to the memory cgroup of whoever sets the rings up. */
+/*
+ * Charged to the memory cgroup of whoever sets the rings up. A limit that is reached
+ * is an error that the program can handle, not a reason to kill it.
+ */
+#define MYTUN_GFP (GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
+
 static int mytun_page_alloc(struct page **page)
 {
-	*page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	*page = alloc_page(MYTUN_GFP);
 	return *page ? 0 : -ENOMEM;
 }
 
@@ -132,7 +137,7 @@ static int mytun_pages_alloc(struct mytun_rings_mem *r)
 	int err;
 
 	r->npages = MYTUN_END_PAGES + 2 * rx + 2 * tx;
-	r->pages = kvcalloc(r->npages, sizeof(*r->pages), GFP_KERNEL_ACCOUNT);
+	r->pages = kvcalloc(r->npages, sizeof(*r->pages), MYTUN_GFP);
 	if (!r->pages)
 		return -ENOMEM;
 
@@ -218,7 +223,7 @@ struct mytun_rings_mem *mytun_rings_alloc(const struct mytun_rings *g)
 	struct mytun_rings_mem *r;
 	int err;
 
-	r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	r = kzalloc(sizeof(*r), MYTUN_GFP);
 	if (!r)
 		return ERR_PTR(-ENOMEM);
 	r->geometry = *g;
@@ -280,18 +285,29 @@ int mytun_rings_mmap(struct mytun_queue *q, struct vm_area_struct *vma)
 	return remap_vmalloc_range(vma, r->area, 0);
 }
 
-static bool mytun_rx_ready(const struct mytun_ring_rx *rx)
-{
-	u32 pos = READ_ONCE(rx->pos);
-	u32 cons = READ_ONCE(rx->cons_page->pos);
-	const struct mytun_rec *rec;
+/* Here the program's word decides only what itself is told. */
 
-	/* The program's word decides only what itself is told. */
-	if (cons == pos)
+static bool mytun_rx_ready(const struct mytun_rings_mem *r)
+{
+	const struct mytun_ring_rx *rx = &r->rx;
+	u32 pos = READ_ONCE(rx->pos);
+	u32 at = READ_ONCE(rx->cons_page->pos);
+	const struct mytun_rec *rec;
+	u32 event;
+
+	/* A program may keep records, whose headers are its own meanwhile, and wait
+	 * for the one after them.
+	 */
+	if (r->flags & MYTUN_RINGS_F_EVENT_IDX) {
+		event = READ_ONCE(rx->cons_page->event);
+		if (event - at <= pos - at)
+			at = event;
+	}
+	if (at == pos)
 		return false;
-	if (pos - cons > rx->size || cons % MYTUN_REC_ALIGN)
+	if (pos - at > rx->size || at % MYTUN_REC_ALIGN)
 		return true;
-	rec = (const struct mytun_rec *)(rx->data + (cons & (rx->size - 1)));
+	rec = (const struct mytun_rec *)(rx->data + (at & (rx->size - 1)));
 	return !(READ_ONCE(rec->size) & MYTUN_REC_BUSY);
 }
 
@@ -299,11 +315,15 @@ static bool mytun_tx_room(const struct mytun_rings_mem *r)
 {
 	const struct mytun_ring_tx *tx = &r->tx;
 	u32 pos = READ_ONCE(tx->pos);
+	u32 held = READ_ONCE(tx->prod_page->pos) - pos;
 
-	if (READ_ONCE(tx->prod_page->pos) - pos <= tx->size / 2)
-		return true;
-	return (r->flags & MYTUN_RINGS_F_EVENT_IDX) &&
-	       (s32)(pos - READ_ONCE(tx->prod_page->event)) > 0;
+	/* It waits for a position that we have not passed: it may need all the room
+	 * there is.
+	 */
+	if ((r->flags & MYTUN_RINGS_F_EVENT_IDX) &&
+	    READ_ONCE(tx->prod_page->event) - pos < held)
+		return false;
+	return held <= tx->size / 2 || (r->flags & MYTUN_RINGS_F_EVENT_IDX);
 }
 
 __poll_t mytun_rings_poll(struct mytun_queue *q, struct mytun_rings_mem *r)
@@ -316,7 +336,7 @@ __poll_t mytun_rings_poll(struct mytun_queue *q, struct mytun_rings_mem *r)
 	 * lock is no full barrier. Pairs with that in mytun_must_wake().
 	 */
 	smp_mb();
-	if (mytun_rx_ready(&r->rx))
+	if (mytun_rx_ready(r))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	if (mytun_tx_room(r))
 		mask |= EPOLLOUT | EPOLLWRNORM;

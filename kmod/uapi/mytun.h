@@ -269,9 +269,12 @@ struct mytun_info {
  * the open file alive: closing the descriptor neither detaches the queue nor
  * deletes the interface while something is mapped; MYTUN_IOC_DETACH does.
  *
- * poll: POLLIN a record is there (or the ring is faulted or detached); POLLOUT at
- * least half of the TX ring is free, or the kernel's position has passed
- * tx_prod->event; POLLIN|POLLHUP faulted or detached.
+ * poll: POLLIN|POLLHUP faulted or detached. Otherwise
+ *   POLLIN   the record at rx_cons->pos is complete. With F_EVENT_IDX the record at
+ *            rx_cons->event, where that lies between rx_cons->pos and the kernel's
+ *            position: a program that keeps records waits for the one after them.
+ *   POLLOUT  at least half of the TX ring is free. With F_EVENT_IDX the kernel's
+ *            position has passed tx_prod->event, or that is not ahead of it.
  */
 #define MYTUN_IOC_RINGS _IOWR(MYTUN_IOC_MAGIC, 1, struct mytun_rings)
 
