@@ -90,11 +90,11 @@ func (c *Config) check() error {
 		{"Tailroom", c.Tailroom, uapi.RoomMax},
 	} {
 		if f.value > f.max || f.value < 0 && f.max != uapi.RoomMax {
-			return fmt.Errorf("Config.%s is %d: %w", f.name, f.value, unix.EINVAL)
+			return fmt.Errorf("the Config's %s is %d: %w", f.name, f.value, unix.EINVAL)
 		}
 	}
 	if c.Backend < BackendAuto || c.Backend > BackendKernel {
-		return fmt.Errorf("Config.Backend is %d: %w", c.Backend, unix.EINVAL)
+		return fmt.Errorf("the Config's Backend is %d: %w", c.Backend, unix.EINVAL)
 	}
 	return nil
 }

@@ -98,7 +98,9 @@ func (r *rxRing) lease(pkts []Packet) (n int, bytes uint64, err error) {
 		p.Data = buf[off : off+length]
 		p.Hash = rec.Hash
 		p.Proto = swap16(rec.Proto)
-		p.VNet = VNet{rec.VnetFlags, rec.GsoType, rec.HdrLen, rec.GsoSize, rec.CsumStart, rec.CsumOffset}
+		p.VNet.Flags, p.VNet.GSOType = rec.VnetFlags, rec.GsoType
+		p.VNet.HdrLen, p.VNet.GSOSize = rec.HdrLen, rec.GsoSize
+		p.VNet.CsumStart, p.VNet.CsumOffset = rec.CsumStart, rec.CsumOffset
 		p.pos = r.next
 		p.buf = buf
 		r.next += size
@@ -274,7 +276,9 @@ func (r *txRing) reserve(pkts []Packet, size int) (n int, err error) {
 		at := r.next & r.mask
 		recordAt(r.data, at).Size = recSize | recHeld
 		buf := r.data[at+uapi.RecSize : at+recSize : at+recSize]
-		pkts[n] = Packet{Data: buf[:size], pos: r.next, buf: buf}
+		p := &pkts[n]
+		p.Data, p.buf, p.pos = buf[:size], buf, r.next
+		p.Hash, p.Proto, p.VNet = 0, 0, VNet{}
 		r.next += recSize
 		n++
 	}
@@ -298,23 +302,24 @@ func (r *txRing) commit(pkts []Packet) (n, sent int, bytes uint64, bell bool) {
 		if rec.Size&recHeld == 0 {
 			panic("mytun: Commit of a packet that was committed already")
 		}
-		h := uapi.Rec{Size: rec.Size &^ recHeld, Off: uapi.RecSize, Flags: uapi.RecFSkip}
-		if len(p.Data) != 0 {
+		// Field by field: a structure that is made elsewhere and
+		// copied is read before its narrow stores have left the CPU.
+		if len(p.Data) == 0 {
+			rec.Len, rec.Off, rec.Flags = 0, uapi.RecSize, uapi.RecFSkip
+		} else {
 			off := p.Headroom()
 			if !p.within() || off > 1<<16-1-uapi.RecSize {
 				panic("mytun: Commit of a packet whose Data is not a part of its Buffer")
 			}
-			h.Len = uint32(len(p.Data))
-			h.Off = uint16(uapi.RecSize + off)
-			h.Flags = 0
-			h.Proto = swap16(p.Proto)
-			h.VnetFlags, h.GsoType = p.VNet.Flags, p.VNet.GSOType
-			h.HdrLen, h.GsoSize = p.VNet.HdrLen, p.VNet.GSOSize
-			h.CsumStart, h.CsumOffset = p.VNet.CsumStart, p.VNet.CsumOffset
+			rec.Len, rec.Off, rec.Flags = uint32(len(p.Data)), uint16(uapi.RecSize+off), 0
 			bytes += uint64(len(p.Data))
 			sent++
 		}
-		*rec = h
+		rec.Hash, rec.Proto, rec.Reserved = 0, swap16(p.Proto), 0
+		rec.VnetFlags, rec.GsoType, rec.HdrLen = p.VNet.Flags, p.VNet.GSOType, p.VNet.HdrLen
+		rec.GsoSize, rec.CsumStart = p.VNet.GSOSize, p.VNet.CsumStart
+		rec.CsumOffset, rec.Reserved2 = p.VNet.CsumOffset, 0
+		rec.Size &^= recHeld
 		*p = Packet{}
 		n++
 	}

@@ -255,7 +255,7 @@ func TestStressManyUsers(t *testing.T) {
 					for _, p := range pkts[:n] {
 						lent <- p
 					}
-					if n, err = q.Read(buf); closed(err) {
+					if _, err := q.Read(buf); closed(err) {
 						return
 					}
 				}

@@ -166,10 +166,4 @@ func TestCgoAndGoMakeTheSameCalls(t *testing.T) {
 func TestRootCgoAndGoMakeTheSameCalls(t *testing.T) {
 	needGuest(t)
 	compare(t, deviceScript(t, inC), deviceScript(t, inGo))
-	if t.Failed() {
-		return
-	}
-	for _, o := range deviceScript(t, inGo) {
-		t.Log(o.step, o.err)
-	}
 }
