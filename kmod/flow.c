@@ -2,28 +2,30 @@
 /*
  * Which queue a flow was sent on, so that it is received on the same one.
  *
- * A direct-mapped table of a fixed size, without locks and timers: a flow that
- * falls on another's entry takes it over, and the loser is spread by its hash again.
- * An entry is one word, so that it is read and written whole:
+ * A table of a fixed size, without locks and timers. The lower bits of a flow's hash
+ * choose a set of four entries, any of which may hold it; a flow that finds its set
+ * full takes the place of another, which is spread by its hash again. An entry is one
+ * word, so that it is read and written whole:
  *
  *     31            9   8   7      0
  *     | upper hash    | 1 | queue  |
  *
- * The lower bits of the hash choose the entry. Together they hold all of the hash.
+ * Together with the number of its set this is all of the hash.
  */
 #include <linux/mm.h>
 
 #include "internal.h"
 
-#define MYTUN_FLOW_BITS 13
+#define MYTUN_FLOW_SET_BITS 12
+#define MYTUN_FLOW_WAYS 4
 #define MYTUN_FLOW_HASH GENMASK(31, 9)
 #define MYTUN_FLOW_USED BIT(8)
 #define MYTUN_FLOW_QUEUE GENMASK(7, 0)
 static_assert(MYTUN_QUEUES_MAX == 1 << 8, "a queue's index fits an entry");
-static_assert(MYTUN_FLOW_BITS >= 9, "no bit of the hash is lost");
+static_assert(MYTUN_FLOW_SET_BITS >= 9, "no bit of the hash is lost");
 
 struct mytun_flows {
-	u32 entry[1 << MYTUN_FLOW_BITS];
+	u32 set[1 << MYTUN_FLOW_SET_BITS][MYTUN_FLOW_WAYS];
 };
 
 struct mytun_flows *mytun_flows_alloc(void)
@@ -36,46 +38,75 @@ void mytun_flows_free(struct mytun_flows *flows)
 	kvfree(flows);
 }
 
-static u32 mytun_flow_slot(u32 hash)
+/* Of an entry: is it this flow's? */
+static bool mytun_flow_is(u32 entry, u32 hash)
 {
-	return hash & GENMASK(MYTUN_FLOW_BITS - 1, 0);
+	return (entry & ~MYTUN_FLOW_QUEUE) == ((hash & MYTUN_FLOW_HASH) | MYTUN_FLOW_USED);
+}
+
+static u32 mytun_flow_set(u32 hash)
+{
+	return hash & GENMASK(MYTUN_FLOW_SET_BITS - 1, 0);
 }
 
 /* The flow with this symmetric hash is sent on @queue. */
 void mytun_flow_learn(struct mytun_flows *flows, u32 hash, u16 queue)
 {
-	u32 *entry = &flows->entry[mytun_flow_slot(hash)];
 	u32 want = (hash & MYTUN_FLOW_HASH) | MYTUN_FLOW_USED | queue;
+	u32 *set = flows->set[mytun_flow_set(hash)];
+	/* Whose place it takes if there is no other. */
+	unsigned int way = (hash >> MYTUN_FLOW_SET_BITS) % MYTUN_FLOW_WAYS;
+	unsigned int i;
+	u32 entry;
 
-	/* Look before writing: the line stays shared while nothing changes. */
-	if (READ_ONCE(*entry) != want)
-		WRITE_ONCE(*entry, want);
+	for (i = 0; i < MYTUN_FLOW_WAYS; i++) {
+		entry = READ_ONCE(set[i]);
+		/* Nothing is written while nothing changes: the line stays shared. */
+		if (entry == want)
+			return;
+		if (mytun_flow_is(entry, hash)) {
+			way = i;
+			break;
+		}
+		if (!(entry & MYTUN_FLOW_USED))
+			way = i;
+	}
+	WRITE_ONCE(set[way], want);
 }
 
 /* The queue on which the flow with this symmetric hash is received. */
 u16 mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int numqueues)
 {
-	u32 entry = READ_ONCE(flows->entry[mytun_flow_slot(hash)]);
+	const u32 *set = flows->set[mytun_flow_set(hash)];
+	unsigned int i;
+	u32 entry;
 
-	if ((entry & ~MYTUN_FLOW_QUEUE) == ((hash & MYTUN_FLOW_HASH) | MYTUN_FLOW_USED) &&
-	    (entry & MYTUN_FLOW_QUEUE) < numqueues)
-		return entry & MYTUN_FLOW_QUEUE;
+	for (i = 0; i < MYTUN_FLOW_WAYS; i++) {
+		entry = READ_ONCE(set[i]);
+		if (mytun_flow_is(entry, hash) && (entry & MYTUN_FLOW_QUEUE) < numqueues)
+			return entry & MYTUN_FLOW_QUEUE;
+	}
 	return reciprocal_scale(hash, numqueues);
+}
+
+static void mytun_flow_forget(u32 *entry, u16 queue, u16 moved)
+{
+	u32 old = READ_ONCE(*entry);
+
+	if (!(old & MYTUN_FLOW_USED))
+		return;
+	if ((old & MYTUN_FLOW_QUEUE) == queue)
+		WRITE_ONCE(*entry, 0);
+	else if ((old & MYTUN_FLOW_QUEUE) == moved)
+		WRITE_ONCE(*entry, (old & ~MYTUN_FLOW_QUEUE) | queue);
 }
 
 /* @queue left, and what was @moved has its index now. */
 void mytun_flows_forget(struct mytun_flows *flows, u16 queue, u16 moved)
 {
-	unsigned int i;
+	unsigned int i, way;
 
-	for (i = 0; i < ARRAY_SIZE(flows->entry); i++) {
-		u32 entry = READ_ONCE(flows->entry[i]);
-
-		if (!(entry & MYTUN_FLOW_USED))
-			continue;
-		if ((entry & MYTUN_FLOW_QUEUE) == queue)
-			WRITE_ONCE(flows->entry[i], 0);
-		else if ((entry & MYTUN_FLOW_QUEUE) == moved)
-			WRITE_ONCE(flows->entry[i], (entry & ~MYTUN_FLOW_QUEUE) | queue);
-	}
+	for (i = 0; i < ARRAY_SIZE(flows->set); i++)
+		for (way = 0; way < MYTUN_FLOW_WAYS; way++)
+			mytun_flow_forget(&flows->set[i][way], queue, moved);
 }
