@@ -6,12 +6,15 @@
 #	#!/bin/bash
 #	. /guest/report.sh
 #	test_what_holds() { ...; }     # fails with the first command that fails
-#	run_tests "$@"
+#	run_tests
 #
 # Each function whose name begins with test_ runs in a shell of its own, under set -euo pipefail and
 # a time limit of TEST_SECONDS. It may call `skip WHY` or `fail WHY`. One line is reported for each:
 # "ok NAME", "not ok NAME: why" or "skip NAME: why"; what a failed test printed follows it, each
 # line behind a "# ". `FILE test_name` runs one test with its output on the terminal.
+
+# A sourced file sees the arguments of the script.
+report_one=${1:-}
 
 skip() {
 	echo "$*" >&3
@@ -35,11 +38,11 @@ eventually() {
 
 run_tests() {
 	local file=$0 names name log why status failed=0
-	if [ $# -gt 0 ]; then
+	if [ "$report_one" ]; then
 		{ true >&3; } 2>/dev/null || exec 3>&2
 		set -eEuo pipefail
 		trap 'echo "line $LINENO: $BASH_COMMAND" >&3' ERR
-		"$1"
+		"$report_one"
 		exit 0
 	fi
 	log=$(mktemp) why=$(mktemp)

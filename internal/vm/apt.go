@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -124,14 +125,20 @@ func (a *aptDir) download(pkgs ...string) ([]string, error) {
 }
 
 // mirrors asks apt itself, which knows every format that its configuration may have, where this
-// machine gets Debian from: the archive, and the security archive if it uses one.
+// machine gets Debian from: the archive, and the security archive if it uses one. Sources that were
+// never updated are told only without what their release files say, so apt is asked both ways.
 func mirrors() (archive, security string, err error) {
-	out, err := output("", "apt-get", "indextargets",
-		"--format", "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)", "Created-By: Packages")
-	if err != nil {
-		return "", "", fmt.Errorf("cannot read this machine's apt configuration: %w", err)
+	const format = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)"
+	var targets string
+	for _, options := range [][]string{nil, {"--no-release-info"}} {
+		args := slices.Concat([]string{"indextargets", "--format", format}, options, []string{"Created-By: Packages"})
+		out, err := output("", "apt-get", args...)
+		if err != nil {
+			return "", "", fmt.Errorf("cannot read this machine's apt configuration: %w", err)
+		}
+		targets += out
 	}
-	archive, security = parseMirrors(out)
+	archive, security = parseMirrors(targets)
 	if archive == "" {
 		return "", "", fmt.Errorf("no Debian archive among this machine's apt sources: add one that has the component main")
 	}
@@ -140,17 +147,20 @@ func mirrors() (archive, security string, err error) {
 
 var debianSuite = regexp.MustCompile(`^(bullseye|bookworm|trixie|forky|sid|(?:old|oldold)?stable|testing|unstable)(-security)?$`)
 
+// parseMirrors takes the first archive of each kind. Vendors name their suites after Debian's; where
+// the origin is known, it tells them apart.
 func parseMirrors(targets string) (archive, security string) {
+	foreign := map[string]bool{}
 	for line := range strings.Lines(targets) {
 		f := strings.Split(strings.TrimSpace(line), "|")
-		// Vendors name their suites after Debian's. The origin tells them apart; it is empty
-		// until the first update.
-		if len(f) != 4 || f[2] != "main" || (f[3] != "" && f[3] != "Debian") {
+		if len(f) != 4 || f[2] != "main" {
 			continue
 		}
+		known := f[3] != "" && f[3] != "$(ORIGIN)"
+		foreign[f[0]] = foreign[f[0]] || known && f[3] != "Debian"
 		m := debianSuite.FindStringSubmatch(f[1])
 		switch {
-		case m == nil:
+		case m == nil || foreign[f[0]]:
 		case m[2] == "" && archive == "":
 			archive = f[0]
 		case m[2] != "" && security == "":

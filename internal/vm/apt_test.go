@@ -11,9 +11,15 @@ http://a.example/debian/|bookworm|contrib|Debian
 http://a.example/debian/|bookworm-updates|main|Debian
 http://s.example/debian-security/|bookworm-security|main|Debian
 `, "http://a.example/debian/", "http://s.example/debian-security/"},
-		{"before the first update", "http://a.example/debian/|bookworm|main|\n", "http://a.example/debian/", ""},
+		{"before the first update", `http://a.example/debian/|bookworm|main|$(ORIGIN)
+http://s.example/debian-security/|bookworm-security|main|$(ORIGIN)
+`, "http://a.example/debian/", "http://s.example/debian-security/"},
 		{"another vendor's suite of the same name", `http://v.example/debian/|bookworm|main|Vendor
 http://a.example/debian/|bookworm|main|Debian
+`, "http://a.example/debian/", ""},
+		{"half updated", `http://v.example/debian/|bookworm|main|Vendor
+http://v.example/debian/|bookworm|main|$(ORIGIN)
+http://a.example/debian/|bookworm|main|$(ORIGIN)
 `, "http://a.example/debian/", ""},
 		{"named by its state", "http://a.example/debian/|stable|main|Debian\n", "http://a.example/debian/", ""},
 		{"no Debian", "http://v.example/apt/|stable|main|Vendor\n", "", ""},

@@ -48,7 +48,8 @@ var hostTools = append([]tool{
 	{"/sbin/depmod", "kmod"},
 	{"/usr/bin/xz", "xz-utils"},
 	{"/usr/bin/sparse", "sparse"},
-	{"/usr/bin/perl", "perl"}, // checkpatch
+	{"/usr/bin/perl", "perl"},             // checkpatch
+	{"/usr/bin/pkg-config", "pkg-config"}, // a test of what the C library installs
 	{"/usr/bin/shellcheck", "shellcheck"},
 	{"/usr/bin/clang-format", "clang-format"},
 	{"/etc/ssl/certs/ca-certificates.crt", "ca-certificates"}, // Go modules

@@ -73,16 +73,23 @@ func fileComplaints(path string) []string {
 	return findComplaints(string(text))
 }
 
+// testMarker stands before the name of what the guest's run-tests begins.
+const testMarker = "guest: begin "
+
 func findComplaints(text string) []string {
 	const context = 40 // lines of a report that are worth showing
 	var found []string
+	during := ""
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
+		if _, name, ok := strings.Cut(lines[i], testMarker); ok {
+			during = "(during " + name + ")\n"
+		}
 		if !complaint.MatchString(lines[i]) {
 			continue
 		}
 		end := min(i+context, len(lines))
-		found = append(found, strings.Join(lines[i:end], "\n"))
+		found = append(found, during+strings.Join(lines[i:end], "\n"))
 		i = end - 1
 	}
 	return found

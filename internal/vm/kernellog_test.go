@@ -32,6 +32,13 @@ func TestComplaints(t *testing.T) {
 	}
 }
 
+func TestComplaintsNameTheTest(t *testing.T) {
+	got := findComplaints("[ 1.0] guest: begin a\n[ 2.0] guest: begin b\n[ 3.0] BUG: x")
+	if len(got) != 1 || !strings.HasPrefix(got[0], "(during b)\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestNoComplaints(t *testing.T) {
 	log := `[    0.010189] Spectre V1 : Mitigation: usercopy/swapgs barriers and __user pointer sanitization
 [    0.000000] tsc: Fast TSC calibration failed

@@ -5,7 +5,7 @@
 // support is needed, and no module is ever loaded into the host) and brings back what the guest
 // printed, wrote and logged.
 //
-// It is the only place that does any of this; see doc.go of the guest side in internal/guest.
+// It is the only place that does any of this. What runs inside of the machines is in internal/guest.
 package main
 
 import (

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -76,6 +77,20 @@ func (s section) reporterLines() string {
 		return fmt.Sprintf("not ok %s: it reported no test\n%s", s.name, end)
 	}
 	return s.text
+}
+
+// writeResults writes a section's results to the file path, whose ending tells their format. A
+// section may come twice: its tests, and what went wrong after them.
+func (s section) writeResults(path string) error {
+	if s.kind == "go" {
+		return writeGoEvents(s, path+".json")
+	}
+	f, err := os.OpenFile(path+".lines", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(s.reporterLines())
+	return errors.Join(err, f.Close())
 }
 
 // writeGoEvents turns the output of a test binary into the events of `go test -json`.

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,8 +22,8 @@ func cmdTest(args []string) error {
 	m.flags(f)
 	results := f.String("results", "", "`DIR` for the results")
 	pattern := f.String("run", "", "run only the sections (Go packages, test programs, shell files) that match `REGEXP`")
-	f.Lookup("timeout").DefValue = "10m"
-	m.timeout = 10 * time.Minute
+	f.Lookup("timeout").DefValue = "15m"
+	m.timeout = 15 * time.Minute
 	f.Parse(args)
 	if *results == "" {
 		return errors.New("-results DIR is missing")
@@ -54,34 +55,50 @@ func cmdTest(args []string) error {
 	}
 	spec.Files = append(spec.Files, guestFile{Src: bin, Dst: "/test"})
 	spec.Command = []string{"env", "RUN=" + *pattern, "/guest/run-tests"}
+	return testMachine(spec, *results, "guest-"+*m.kernel)
+}
 
-	suite := "guest-" + *m.kernel
+// testMachine boots a machine that runs the tests and writes what came of it to the directory
+// results, all names beginning with suite.
+func testMachine(spec *machine, results, suite string) error {
 	progress := &progress{suite: suite}
 	spec.Output = progress
-	logs := filepath.Join(*results, suite)
-	_, bootErr := boot(spec, logs)
+	logs := filepath.Join(results, suite)
+	res, bootErr := boot(spec, logs)
 	progress.end()
-
-	sections, err := readSections(filepath.Join(logs, outputLogName))
-	if err != nil {
-		return err
+	if bootErr == nil && res.Status != 0 {
+		bootErr = machineFailure(res.Status)
 	}
-	machine := "ok machine runs to its end, kernel log clean\n"
+	verdict := "ok the machine runs to its end, kernel log clean\n"
 	if bootErr != nil {
 		first, rest, _ := strings.Cut(bootErr.Error(), "\n")
-		machine = fmt.Sprintf("not ok machine: %s\n%s", first, commented(rest))
+		verdict = fmt.Sprintf("not ok the machine: %s\n%s", first, commented(rest))
 	}
-	lines := machine
+	if err := os.WriteFile(filepath.Join(results, suite+".lines"), []byte(verdict), 0o644); err != nil {
+		return err
+	}
+	sections, err := readSections(filepath.Join(logs, outputLogName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the machine was never started, which the verdict says
+	}
 	for _, s := range sections {
-		if s.kind == "go" {
-			if err := writeGoEvents(s, filepath.Join(*results, suite+"-"+strings.ReplaceAll(s.name, "/", "-")+".json")); err != nil {
-				return err
-			}
-			continue
-		}
-		lines += s.reporterLines()
+		err = errors.Join(err, s.writeResults(filepath.Join(results, suite+"-"+strings.ReplaceAll(s.name, "/", "-"))))
 	}
-	return os.WriteFile(filepath.Join(*results, suite+".lines"), []byte(lines), 0o644)
+	return err
+}
+
+// machineFailure explains a status other than 0 of a machine that runs the tests. Failed tests are
+// no reason for one.
+func machineFailure(status int) error {
+	why := map[int]string{
+		120: "the module does not load",
+		121: "the module cannot be unloaded when all programs are gone",
+		124: "the tests were not done at the time limit, and the rest of them was not run",
+	}[status]
+	if why == "" {
+		why = "run-tests broke off"
+	}
+	return fmt.Errorf("%s (status %d)", why, status)
 }
 
 // makePrograms are the C programs that have a Makefile of their own. What is in /test/bin is run as

@@ -41,4 +41,4 @@ test_describes_itself() {
 	modinfo -F description /mytun.ko | grep -q . || fail "no description"
 }
 
-run_tests "$@"
+run_tests
