@@ -120,6 +120,8 @@ static int mytun_rx_vnet(struct mytun_rec *rec, const struct sk_buff *skb)
  */
 bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct sk_buff *skb)
 {
+	/* Not by way of q->md: the queue may be leaving. */
+	struct net_device *dev = skb->dev;
 	struct mytun_rec head = {};
 	struct mytun_rec *rec;
 	u32 start, need, len;
@@ -127,7 +129,7 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct sk_b
 	if (unlikely(skb_vlan_tag_present(skb))) {
 		skb = __vlan_hwaccel_push_inside(skb);
 		if (!skb) {
-			mytun_tx_dropped_inc(rcu_dereference(q->md)->dev);
+			mytun_tx_dropped_inc(dev);
 			return false;
 		}
 	}
@@ -164,7 +166,7 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct sk_b
 	return true;
 
 drop:
-	mytun_tx_dropped_inc(rcu_dereference(q->md)->dev);
+	mytun_tx_dropped_inc(dev);
 free:
 	skb_tx_error(skb);
 	kfree_skb_reason(skb, SKB_DROP_REASON_FULL_RING);
