@@ -28,6 +28,7 @@ var guestTools = []tool{
 	{"/usr/sbin/nft", "nftables"},
 	{"/usr/bin/iperf3", "iperf3"},
 	{"/usr/bin/nsenter", "util-linux"},
+	{"/usr/sbin/openvpn", "openvpn"},
 	{"/usr/bin/prlimit", "util-linux"},
 	{"/usr/bin/setpriv", "util-linux"},
 	{"/usr/bin/socat", "socat"},

@@ -43,10 +43,15 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+void close_why(void)
+{
+	why_fd = open("/dev/null", O_WRONLY);
+}
+
 static void why(const char *text)
 {
 	if (why_fd < 0)
-		fprintf(stderr, "%s\n", text);
+		fputs(text, stderr);
 	else if (write(why_fd, text, strlen(text)) < 0)
 		abort();
 }
@@ -59,8 +64,9 @@ void check_fail(const char *file, int line, const char *fmt, ...)
 
 	n = snprintf(text, sizeof(text), "%s:%d: ", base_name(file), line);
 	va_start(args, fmt);
-	vsnprintf(text + n, sizeof(text) - n, fmt, args);
+	vsnprintf(text + n, sizeof(text) - n - 1, fmt, args);
 	va_end(args);
+	strcat(text, "\n");
 	why(text);
 	_exit(FAILED);
 }
@@ -71,9 +77,9 @@ void skip(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	vsnprintf(text, sizeof(text) - 1, fmt, args);
 	va_end(args);
-	why(text);
+	why(strcat(text, "\n"));
 	_exit(SKIPPED);
 }
 
@@ -180,7 +186,8 @@ static void run_in_child(const struct test *t, int fd)
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	why_fd = fd;
-	netns_new();
+	if (!t->alone)
+		netns_new();
 	t->run();
 	_exit(0);
 }
@@ -209,9 +216,19 @@ static void show_stack(pid_t pid)
 		printf("# %s\n", line);
 }
 
+/* The first reason is the test's; what other processes of it said comes behind. */
+static void show_why(const char *verdict, const char *name, char *text)
+{
+	char *line = strsep(&text, "\n");
+
+	printf("%s %s: %s\n", verdict, name, line);
+	while ((line = strsep(&text, "\n")) && *line)
+		printf("# %s\n", line);
+}
+
 static bool run_test(const struct test *t, const char *name)
 {
-	char text[600] = "";
+	char text[4096] = "";
 	bool killed = false;
 	int fds[2], status;
 	ssize_t n;
@@ -249,20 +266,20 @@ static bool run_test(const struct test *t, const char *name)
 		return true;
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
-		printf("skip %s: %s\n", name, text);
+		show_why("skip", name, text);
 		return true;
 	}
 	if (WIFSIGNALED(status))
 		printf("not ok %s: died of signal %d %s\n", name, WTERMSIG(status), text);
 	else
-		printf("not ok %s: %s\n", name, text);
+		show_why("not ok", name, text);
 	return false;
 }
 
-static bool wanted(const char *name, char **patterns)
+static bool wanted(const struct test *t, const char *name, char **patterns)
 {
 	if (!*patterns)
-		return true;
+		return !t->alone;
 	for (; *patterns; patterns++)
 		if (strstr(name, *patterns))
 			return true;
@@ -288,7 +305,7 @@ int main(int argc, char **argv)
 		char name[256];
 
 		snprintf(name, sizeof(name), "%.*s/%s", (int)strcspn(file, "."), file, t->name);
-		if (!wanted(name, patterns))
+		if (!wanted(t, name, patterns))
 			continue;
 		if (list) {
 			printf("%s\n", name);

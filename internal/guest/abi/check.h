@@ -24,19 +24,25 @@ struct test {
 	const char *file;
 	const char *name;
 	unsigned int seconds;
+	bool alone;
 	void (*run)(void);
 	struct test *next;
 };
 
 #define TEST(name) TEST_WITHIN(30, name)
 
-#define TEST_WITHIN(seconds, name)                                                 \
-	static void name(void);                                                    \
-	static struct test test_##name = { __FILE__, #name, seconds, name, NULL }; \
-	__attribute__((constructor)) static void add_##name(void)                  \
-	{                                                                          \
-		check_add(&test_##name);                                           \
-	}                                                                          \
+#define TEST_WITHIN(seconds, name) TEST_AS(seconds, false, name)
+
+/* Runs only when it is asked for, and in the network namespace that it is started in. */
+#define TEST_ALONE(seconds, name) TEST_AS(seconds, true, name)
+
+#define TEST_AS(seconds, alone, name)                                                     \
+	static void name(void);                                                           \
+	static struct test test_##name = { __FILE__, #name, seconds, alone, name, NULL }; \
+	__attribute__((constructor)) static void add_##name(void)                         \
+	{                                                                                 \
+		check_add(&test_##name);                                                  \
+	}                                                                                 \
 	static void name(void)
 
 void check_add(struct test *t);
@@ -103,6 +109,8 @@ void wait_asleep(pid_t pid);
 
 /* Leaves for a new network namespace with lo up. Interfaces begin without IPv6. */
 void netns_new(void);
+/* What fails in this process from here on is nobody's business. */
+void close_why(void);
 /* Shows this network namespace's interfaces in /sys, to this process alone. */
 void sysfs_here(void);
 int write_file(const char *path, const char *text);

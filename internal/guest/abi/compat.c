@@ -112,7 +112,7 @@ TEST(rings_are_set_up_and_served)
 	r.g = *args;
 	must((intptr_t)ring_map(&r));
 	must(ioctl32(t.fd, MYTUN_IOC_INFO, info));
-	expect_eq(info->ifindex, if_nametoindex(t.name));
+	expect_eq(info->ifindex, iface_index(t.name));
 
 	packet_inbound(&p, &t, AF_INET, "in", 2);
 	ring_tx_packet(&r, p.bytes, p.len);

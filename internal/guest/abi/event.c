@@ -176,6 +176,29 @@ TEST(level_triggered_epoll_reports_until_the_ring_is_empty)
 	expect_eq(came_up(&w), 0);
 }
 
+TEST(a_program_that_keeps_records_polls_for_the_one_after_them)
+{
+	struct watched w = watch(MYTUN_RINGS_F_EVENT_IDX, EPOLLIN | EPOLLET);
+
+	one_rx(&w);
+	one_rx(&w);
+	w.r.rx_cons->event = 2 * 64; /* rx_cons->pos stays at 0 */
+	expect_eq(poll_now(&w.r) & POLLIN, 0);
+	came_up(&w);
+	one_rx(&w);
+	expect_eq(poll_now(&w.r) & POLLIN, POLLIN);
+	expect_eq(came_up(&w), EPOLLIN);
+	w.r.rx_cons->event = 3 * 64;
+	expect_eq(poll_now(&w.r) & POLLIN, 0);
+	expect_eq(ring_rx_drain(&w.r), 3);
+	expect_eq(poll_now(&w.r) & POLLIN, 0);
+	one_rx(&w);
+	expect_eq(poll_now(&w.r) & POLLIN, POLLIN);
+	/* Its headers are its own meanwhile. */
+	memset(w.r.rx_data, 0xff, 3 * 64);
+	expect_eq(poll_now(&w.r) & POLLIN, POLLIN);
+}
+
 static void send_when_asleep(void *arg)
 {
 	wait_asleep(getppid());
@@ -262,6 +285,18 @@ TEST(a_passed_event_position_is_room_to_send)
 	expect_eq(poll_now(&w.r), POLLOUT);
 	w.r.tx_prod->event = 60 * 64;
 	expect_eq(poll_now(&w.r), 0);
+}
+
+TEST(a_sender_that_needs_more_than_half_waits_for_more_than_half)
+{
+	struct watched w = watch(MYTUN_RINGS_F_EVENT_IDX, EPOLLOUT);
+
+	tx_records(&w, 10); /* 54 are free */
+	w.r.tx_prod->event = 10 * 64 - 1; /* and it wants 64 */
+	ring_tx_publish(&w.r);
+	expect_eq(poll_now(&w.r), 0);
+	ring_tx_flush(&w.r);
+	expect_eq(poll_now(&w.r), POLLOUT);
 }
 
 TEST(without_the_flag_the_senders_event_position_is_ignored)

@@ -49,12 +49,24 @@ static int talk(struct request *r, char *answer, size_t len)
 	return -((struct nlmsgerr *)NLMSG_DATA(n))->error;
 }
 
+unsigned int iface_index(const char *name)
+{
+	struct request r = { .n = { .nlmsg_len = NLMSG_LENGTH(sizeof(r.link)),
+				    .nlmsg_type = RTM_GETLINK } };
+	static __thread char answer[16384];
+
+	put_attr(&r, IFLA_IFNAME, name, strlen(name) + 1);
+	if (talk(&r, answer, sizeof(answer)))
+		return 0;
+	return ((struct ifinfomsg *)NLMSG_DATA((struct nlmsghdr *)answer))->ifi_index;
+}
+
 static struct request link_request(const char *name, int type)
 {
 	struct request r = { .n = { .nlmsg_len = NLMSG_LENGTH(sizeof(r.link)),
 				    .nlmsg_type = type } };
 
-	r.link.ifi_index = if_nametoindex(name);
+	r.link.ifi_index = iface_index(name);
 	if (!r.link.ifi_index)
 		fail("there is no interface %s", name);
 	return r;
@@ -84,7 +96,7 @@ static int ifreq_ioctl(const char *name, unsigned long cmd, struct ifreq *ifr)
 
 bool iface_exists(const char *name)
 {
-	return if_nametoindex(name) != 0;
+	return iface_index(name) != 0;
 }
 
 unsigned int iface_flags(const char *name)
@@ -116,7 +128,7 @@ static void add_addr(const char *name, int family, const char *text, int prefix)
 	r.addr.ifa_family = family;
 	r.addr.ifa_prefixlen = prefix;
 	r.addr.ifa_flags = family == AF_INET6 ? IFA_F_NODAD : 0;
-	r.addr.ifa_index = if_nametoindex(name);
+	r.addr.ifa_index = iface_index(name);
 	put_attr(&r, IFA_LOCAL, addr, len);
 	put_attr(&r, IFA_ADDRESS, addr, len);
 	must_talk(&r, "adding an address");
@@ -147,6 +159,11 @@ void iface_up(const char *name)
 	add_addr(name, AF_INET6, HERE6, 64);
 }
 
+void iface_up_bare(const char *name)
+{
+	set_flags(name, IFF_UP, 0);
+}
+
 void iface_down(const char *name)
 {
 	set_flags(name, 0, IFF_UP);
@@ -164,6 +181,18 @@ void iface_del(const char *name)
 	struct request r = link_request(name, RTM_DELLINK);
 
 	must_talk(&r, "ip link del");
+}
+
+void iface_del_if_there(const char *name)
+{
+	struct request r = { .n = { .nlmsg_len = NLMSG_LENGTH(sizeof(r.link)),
+				    .nlmsg_type = RTM_DELLINK,
+				    .nlmsg_flags = NLM_F_ACK } };
+	char answer[1024];
+
+	r.link.ifi_index = iface_index(name);
+	if (r.link.ifi_index)
+		talk(&r, answer, sizeof(answer));
 }
 
 void iface_move(const char *name, int netns_fd)

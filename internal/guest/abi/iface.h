@@ -13,15 +13,21 @@
 #define HERE6  "fd09::1"
 #define THERE6 "fd09::2"
 
+/* Without a request for a module of that name, which if_nametoindex() makes; 0: none. */
+unsigned int iface_index(const char *name);
 bool iface_exists(const char *name);
 unsigned int iface_flags(const char *name);
 /* Up with IPv4 and IPv6 addresses, without a word of its own on the wire: no neighbour
  * discovery, no router solicitation. A TAP interface sends to its own MAC address.
  */
 void iface_up(const char *name);
+/* Only up. */
+void iface_up_bare(const char *name);
 void iface_down(const char *name);
 void iface_set_mtu(const char *name, int mtu);
 void iface_del(const char *name);
+/* The same, when it may be gone already. */
+void iface_del_if_there(const char *name);
 void iface_move(const char *name, int netns_fd);
 void iface_mac(const char *name, uint8_t mac[6]);
 

@@ -283,7 +283,7 @@ TEST(an_index_can_be_asked_for)
 	expect_errno(ioctl(fd, TUNSETIFINDEX, &minus), EINVAL);
 	must(ioctl(fd, TUNSETIFINDEX, &index));
 	must(tun_set_iff(fd, "indexed", IFF_TUN, &ifr));
-	expect_eq(if_nametoindex("indexed"), 4711);
+	expect_eq(iface_index("indexed"), 4711);
 	expect_errno(ioctl(fd, TUNSETIFINDEX, &index), EPERM);
 	fd = tun_open_file();
 	must(ioctl(fd, TUNSETIFINDEX, &taken));

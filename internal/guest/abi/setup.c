@@ -284,7 +284,7 @@ TEST(info_says_where_a_file_is_attached)
 
 	check_limits(&i);
 	expect_eq(i.queue, 0);
-	expect_eq(i.ifindex, if_nametoindex(t.name));
+	expect_eq(i.ifindex, iface_index(t.name));
 	ring_small(t.fd);
 	i = info(t.fd);
 	expect_eq(i.queue, 0);

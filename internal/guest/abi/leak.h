@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel holds, before and after. */
+#ifndef LEAK_H
+#define LEAK_H
+
+#include <stdbool.h>
+
+struct leak_figures {
+	long free_kb; /* memory that is free, or could be at once */
+	long slab_kb;
+	long vmalloc_kb;
+	long percpu_kb;
+	long vmaps; /* of the module, in /proc/vmallocinfo */
+	long netdevs;
+	long module_users;
+	struct {
+		char name[48];
+		long objects;
+	} slab[256];
+	int slabs;
+};
+
+/* Waits until what is on its way out has gone. */
+void leak_settle(void);
+struct leak_figures leak_figures(void);
+/* Prints both, and fails if the kernel holds more than @rounds rounds can explain. */
+void leak_compare(const struct leak_figures *before, const struct leak_figures *after,
+		  long rounds);
+
+#endif /* LEAK_H */
