@@ -5,6 +5,7 @@ package mytun
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -262,12 +263,12 @@ func TestTxRingRefusesWhatCannotBe(t *testing.T) {
 	if n, _, _, err := r.write([][]byte{make([]byte, 4096-uapi.RecSize+1)}); n != 0 || err != unix.EMSGSIZE {
 		t.Errorf("packet larger than the ring: %d, %v; want 0, EMSGSIZE", n, err)
 	}
-	for _, size := range []int{-1 << 62, -1, 0} {
+	for _, size := range []int{math.MinInt, -1, 0} {
 		if n, err := r.reserve(make([]Packet, 1), size); n != 0 || err != unix.EINVAL {
 			t.Errorf("reserve of %d bytes: %d, %v", size, n, err)
 		}
 	}
-	for _, size := range []int{4096 - uapi.RecSize + 1, 1 << 32, 1<<63 - 1} {
+	for _, size := range []int{4096 - uapi.RecSize + 1, 1 << 30, math.MaxInt} {
 		if n, err := r.reserve(make([]Packet, 1), size); n != 0 || err != unix.EMSGSIZE {
 			t.Errorf("reserve of %d bytes: %d, %v", size, n, err)
 		}

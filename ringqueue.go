@@ -41,11 +41,12 @@ type ringQueue struct {
 	mem  []byte
 	refs atomic.Int64
 
-	_       [64]byte // the two directions share no cache line
-	rxMu    sync.Mutex
-	rx      rxRing // rxMu
-	rxStats Stats  // rxMu
-	rxSpin  spinner
+	_        [64]byte // the two directions share no cache line
+	rxMu     sync.Mutex
+	rx       rxRing // rxMu
+	rxStats  Stats  // rxMu
+	rxParked bool   // rxMu: a reader may be parked; see lease
+	rxSpin   spinner
 	// What is called while waiting, made once because making it allocates.
 	rxLook func() bool           // something to read, or a reason not to
 	rxPark func(fd uintptr) bool // the same, and arms the ring if not
@@ -90,6 +91,7 @@ func newRingQueue(fd int, name string, dev device, mem []byte, g *uapi.Rings) (*
 	m.rxPark = func(uintptr) bool {
 		m.rxMu.Lock()
 		defer m.rxMu.Unlock()
+		m.rxParked = false
 		if m.rx.ready() || m.rx.flags() != 0 {
 			return true
 		}
@@ -97,6 +99,7 @@ func newRingQueue(fd int, name string, dev device, mem []byte, g *uapi.Rings) (*
 		if m.rx.ready() || m.rx.flags() != 0 {
 			return true
 		}
+		m.rxParked = true
 		m.rxStats.RXParks++
 		return false
 	}
@@ -173,16 +176,15 @@ func (m *ringQueue) readBatch(pkts []Packet) (int, error) {
 	}
 	for {
 		m.rxMu.Lock()
-		n, bytes, err := m.rx.lease(pkts)
-		m.rxStats.RXPackets += uint64(n)
-		m.rxStats.RXBytes += bytes
+		n, err := m.lease(pkts)
+		parked := m.rxParked
 		m.rxMu.Unlock()
 		if n > 0 || len(pkts) == 0 {
 			m.leave(1 - n) // what is lent holds the memory from now on
 			return n, nil
 		}
 		if err == nil {
-			err = m.waitRead()
+			err = m.waitRead(parked)
 		}
 		if err != nil {
 			m.leave(1)
@@ -199,20 +201,16 @@ func (m *ringQueue) read(b []byte) (int, error) {
 	var pkt [1]Packet
 	for {
 		m.rxMu.Lock()
-		n, bytes, err := m.rx.lease(pkt[:])
-		copied := 0
-		if n > 0 {
-			copied = copy(b, pkt[0].Data)
-			m.rx.release(pkt[:])
-			m.rxStats.RXPackets++
-			m.rxStats.RXBytes += bytes
-		}
+		n, err := m.lease(pkt[:])
+		parked := m.rxParked
+		copied, size := copy(b, pkt[0].Data), len(pkt[0].Data)
+		m.rx.release(pkt[:n])
 		m.rxMu.Unlock()
 		if n > 0 {
-			return copied, shortBuffer(copied, int(bytes))
+			return copied, shortBuffer(copied, size)
 		}
 		if err == nil {
-			err = m.waitRead()
+			err = m.waitRead(parked)
 		}
 		if err != nil {
 			return 0, err
@@ -220,10 +218,28 @@ func (m *ringQueue) read(b []byte) (int, error) {
 	}
 }
 
+// lease leases and counts, unless a reader is parked: then what there is and will
+// be is that one's. The event by which it is woken is the position where it
+// found the ring empty. If another took the record there before the poller has
+// looked, the poller would see nothing to wake it for, and the kernel, for which
+// that event is over, would never try again. The caller holds rxMu.
+func (m *ringQueue) lease(pkts []Packet) (int, error) {
+	if m.rxParked {
+		return 0, nil
+	}
+	n, bytes, err := m.rx.lease(pkts)
+	m.rxStats.RXPackets += uint64(n)
+	m.rxStats.RXBytes += bytes
+	return n, err
+}
+
 // waitRead returns when there may be something to read; the error is why there
-// will be nothing. The ring was empty a moment ago.
-func (m *ringQueue) waitRead() error {
-	if !m.rxSpin.spin(m.rxLook) {
+// will be nothing. A moment ago the ring was empty, or a reader was parked: then
+// the wait is for that one, since the poller takes one at a time.
+func (m *ringQueue) waitRead(parked bool) error {
+	if parked || !m.rxSpin.spin(m.rxLook) {
+		// After an error rxParked may stay set: that only sends the next
+		// reader this way, too.
 		if err := m.raw.Read(m.rxPark); err != nil {
 			return m.reason(err)
 		}

@@ -557,7 +557,7 @@ func TestNoAllocations(t *testing.T) {
 		"Read": func() { fill(); q.Read(buf); n, _ := q.ReadBatch(pkts); q.Release(pkts[:n]) },
 		"a wait until the deadline": func() {
 			q.SetReadDeadline(time.Now().Add(time.Microsecond))
-			q.raw().waitRead()
+			q.raw().waitRead(false)
 			q.SetReadDeadline(time.Time{})
 		},
 		"WriteBatch": func() { q.WriteBatch(batch); take() },
