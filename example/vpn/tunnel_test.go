@@ -68,6 +68,7 @@ type setup struct {
 	queues              int
 	outer               string // UDP address of the listener
 	relay               *relay
+	quiet               bool
 	left, right         namespace // of the connector and the listener
 	connector, listener *end
 }
@@ -75,23 +76,36 @@ type setup struct {
 // tunnelOver makes a tunnel. outer is the listener's IP address.
 func tunnelOver(t *testing.T, b mytun.Backend, outer string, queues int) *setup {
 	t.Helper()
-	s := &setup{backend: b, key: newKey(), queues: queues, outer: net.JoinHostPort(outer, "5555")}
-	s.left, s.right = underlay(t)
+	s := newSetup(t, b, outer, queues)
 	s.begin(t)
 	return s
 }
 
-// tunnelThroughRelay makes a tunnel of two queues through a relay, and without IPv6 inside: the
-// kernel sends some on its own account, and datagrams are to be counted.
-func tunnelThroughRelay(t *testing.T, b mytun.Backend) *setup {
+// newSetup makes the place for a tunnel.
+func newSetup(t *testing.T, b mytun.Backend, outer string, queues int) *setup {
 	t.Helper()
-	s := &setup{backend: b, key: newKey(), queues: 2, outer: net.JoinHostPort(right4, "5555")}
+	s := &setup{backend: b, key: newKey(), queues: queues, outer: net.JoinHostPort(outer, "5555")}
 	s.left, s.right = underlay(t)
+	return s
+}
+
+// hush leaves IPv6 out of the tunnel: the kernel sends some on its own account, and a test wants to
+// count datagrams.
+func (s *setup) hush(t *testing.T) {
+	t.Helper()
 	for _, ns := range []namespace{s.left, s.right} {
 		ns.do(t, func() error {
 			return os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0o644)
 		})
 	}
+	s.quiet = true
+}
+
+// tunnelThroughRelay makes a tunnel of two queues, IPv4 only, through a relay.
+func tunnelThroughRelay(t *testing.T, b mytun.Backend) *setup {
+	t.Helper()
+	s := newSetup(t, b, right4, 2)
+	s.hush(t)
 	s.relay = newRelay(t, s.right, s.outer)
 	s.begin(t)
 	return s
@@ -124,7 +138,7 @@ func (s *setup) start(t *testing.T, r role) *end {
 			c.address = s.relay.address()
 		}
 	}
-	if s.relay != nil {
+	if s.quiet {
 		inside = inside[:1]
 	}
 	for _, a := range inside {
@@ -184,7 +198,7 @@ func TestTunnel(t *testing.T) {
 					s := tunnelOver(t, b, outer, queues)
 					for _, inside := range []string{inner4, inner6} {
 						s.echoUDP(t, inside)
-						s.download(t, inside, 2<<20)
+						s.transfer(t, inside, 512<<10)
 					}
 					s.listener.clean(t)
 					s.connector.clean(t)
@@ -244,8 +258,8 @@ func (s *setup) udp(t *testing.T, listenAt string) (server net.PacketConn, clien
 	return server, client
 }
 
-// download transfers size bytes in each direction over one TCP connection.
-func (s *setup) download(t *testing.T, listenAt string, size int) {
+// transfer sends size bytes in each direction over one TCP connection.
+func (s *setup) transfer(t *testing.T, listenAt string, size int) {
 	t.Helper()
 	data := make([]byte, size)
 	rand.Read(data)
@@ -418,7 +432,9 @@ func TestFlowKeepsItsQueue(t *testing.T) {
 		if b != mytun.BackendRing {
 			t.Skip("the kernel's own driver learns the queue of a flow too late")
 		}
-		s := tunnelOver(t, b, right4, 4)
+		s := newSetup(t, b, right4, 4)
+		s.hush(t)
+		s.begin(t)
 		used := map[int]bool{}
 		for flow := range 8 {
 			server, client := s.udp(t, inner4)
@@ -466,23 +482,27 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 		defer server.Close()
 		defer client.Close()
 		buf := make([]byte, 1<<20)
-		transfer := func() {
+		once := func() {
 			go client.Write(buf)
 			server.SetReadDeadline(time.Now().Add(30 * time.Second))
 			if _, err := io.ReadFull(server, make([]byte, len(buf))); err != nil {
 				t.Fatal(err)
 			}
 		}
-		transfer()
+		once() // what is allocated once is allocated
 		var before, after runtime.MemStats
 		count := s.listener.totals().receivedPackets
 		runtime.ReadMemStats(&before)
 		for range 8 {
-			transfer()
+			once()
 		}
 		runtime.ReadMemStats(&after)
 		packets := s.listener.totals().receivedPackets - count
-		if allocs := after.Mallocs - before.Mallocs; allocs > packets {
+		// Some are for each message of the kernel, which is many packets: the address that ReadBatch
+		// returns.
+		allocs := after.Mallocs - before.Mallocs
+		t.Logf("%d allocations for %d packets", allocs, packets)
+		if allocs > packets/2 {
 			t.Errorf("%d allocations for %d packets", allocs, packets)
 		}
 	})
@@ -494,7 +514,7 @@ func TestPathTooSmall(t *testing.T) {
 		s := tunnelOver(t, b, right4, 1)
 		s.left.do(t, func() error { return s.connector.dev.SetMTU(4000) })
 		s.right.do(t, func() error { return s.listener.dev.SetMTU(4000) })
-		s.download(t, inner4, 1<<20)
+		s.transfer(t, inner4, 512<<10)
 		s.listener.clean(t)
 	})
 }
