@@ -64,7 +64,7 @@ func boot(m *machine, dir string) (*result, error) {
 		return nil, err
 	}
 	res, err := bootOnce(m, dir)
-	if errors.Is(err, errNoInit) {
+	if errors.Is(err, errNoInit) && interrupted.Err() == nil {
 		fmt.Fprintf(os.Stderr, "vm: *** %v\nvm: *** TRYING ONCE MORE; the first log is kept as %s.1\n",
 			err, filepath.Join(dir, kernelLogName))
 		log := filepath.Join(dir, kernelLogName)
@@ -90,7 +90,7 @@ func bootOnce(m *machine, dir string) (*result, error) {
 		return nil, err
 	}
 
-	ctx, cancel := context.WithTimeoutCause(context.Background(), m.Timeout+grace,
+	ctx, cancel := context.WithTimeoutCause(interrupted, m.Timeout+grace,
 		fmt.Errorf("the machine did not end within %v", m.Timeout+grace))
 	defer cancel()
 	ctx, fail := context.WithCancelCause(ctx)
@@ -112,6 +112,9 @@ func bootOnce(m *machine, dir string) (*result, error) {
 	}
 	if ctx.Err() != nil {
 		runErr = context.Cause(ctx)
+	}
+	if interrupted.Err() != nil {
+		return nil, context.Cause(interrupted)
 	}
 	if !log.InitReached() {
 		return nil, fmt.Errorf("%w: %w\n%s", errNoInit, runErr, log.End())

@@ -119,7 +119,7 @@ func compile(k *kernel, src string, sources []string, dst string, args []string)
 		}
 	}
 	make := append([]string{"-C", k.Headers, "M=" + scratch, fmt.Sprintf("-j%d", runtime.NumCPU())}, args...)
-	cmd := exec.Command("make", append(make, "modules")...)
+	cmd := exec.CommandContext(interrupted, "make", append(make, "modules")...)
 	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MFLAGS=", "LC_ALL=C") // not those of a make that started us
 	log, err := cmd.CombinedOutput()
 	// Names of files as the reader knows them.

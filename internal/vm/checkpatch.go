@@ -5,9 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // fetchCheckpatch returns the path of the kernel's scripts/checkpatch.pl, with the word lists that
@@ -28,8 +26,8 @@ func fetchCheckpatch() (string, error) {
 dpkg-deb --fsys-tarfile "$1" | tar -xO ./usr/src/linux-source-6.1.tar.xz |
 	tar -xJ -C "$2" --strip-components=2 --wildcards '*/scripts/checkpatch.pl' \
 		'*/scripts/spelling.txt' '*/scripts/const_structs.checkpatch'`
-		if out, err := exec.Command("bash", "-c", script, "bash", debs[0], tmp).CombinedOutput(); err != nil {
-			return fmt.Errorf("unpacking %s: %w\n%s", debs[0], err, strings.TrimSpace(string(out)))
+		if err := command("", "bash", "-c", script, "bash", debs[0], tmp); err != nil {
+			return err
 		}
 		return os.RemoveAll(apt.dir)
 	})

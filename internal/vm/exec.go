@@ -17,7 +17,7 @@ func command(dir, name string, args ...string) error {
 
 // output is command, and returns what the program wrote to its standard output.
 func output(dir, name string, args ...string) (string, error) {
-	cmd := exec.Command(name, args...)
+	cmd := exec.CommandContext(interrupted, name, args...)
 	cmd.Dir = dir
 	var stdout, both bytes.Buffer
 	cmd.Stdout = &teeBuffer{&stdout, &both}

@@ -9,12 +9,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -63,6 +66,10 @@ func main() {
 type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// interrupted ends when somebody wants this process to end: what runs is stopped, and what would be
+// left behind is removed on the way out.
+var interrupted, _ = signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 
 // step says on the terminal that something slow begins.
 func step(format string, args ...any) {
