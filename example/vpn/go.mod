@@ -10,6 +10,6 @@ require (
 	golang.org/x/sys v0.47.0
 )
 
-require github.com/vishvananda/netns v0.0.5 // indirect
+require github.com/vishvananda/netns v0.0.5
 
 replace github.com/mytun/mytun => ../..
