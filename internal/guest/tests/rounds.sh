@@ -8,19 +8,20 @@
 
 abi=/test/bin/abi
 
-kernel_lines() { dmesg | grep -c .; }
+# What the kernel said after a number of lines. A packet socket that looked at an interface before it
+# was taken down may send to it afterwards, of whichever driver it is; the core says so.
+said_after() { dmesg | tail -n "+$(($1 + 1))" | grep -v 'selects TX queue .*real number of TX queues is 0$'; }
 
 rounds() {
-	local before after status=0
-	before=$(kernel_lines)
+	local before status=0
+	before=$(dmesg | wc -l)
 	"$abi" rounds/ || status=1
-	after=$(kernel_lines)
-	if [ "$before" = "$after" ]; then
-		echo "ok rounds/kernel_says_nothing"
-	else
-		echo "not ok rounds/kernel_says_nothing: it said $((after - before)) lines"
-		dmesg | tail -n $((after - before)) | sed 's/^/# /'
+	if said_after "$before" >/tmp/said; then
+		echo "not ok rounds/kernel_says_nothing: $(wc -l </tmp/said) lines"
+		sed 's/^/# /' /tmp/said
 		status=1
+	else
+		echo "ok rounds/kernel_says_nothing"
 	fi
 	return $status
 }
