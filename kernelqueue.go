@@ -176,24 +176,23 @@ func (q *kernelQueue) send(fd uintptr) bool {
 		_, err := unix.Write(int(fd), q.wrData)
 		q.writes.Add(1)
 		switch err {
-		case nil:
-			q.txPackets.Add(1)
-			q.txBytes.Add(uint64(len(q.wrData)))
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN:
 			q.txParks.Add(1)
 			return false
+		case nil:
 		case unix.EINVAL: // malformed: the rings have no error for it either
-			q.txPackets.Add(1)
-			q.txBytes.Add(uint64(len(q.wrData)))
 			q.txDrops.Add(1)
 		case unix.EIO:
 			q.txDrops.Add(1)
 			q.wrErr = unix.ENETDOWN
 		default:
 			q.wrErr = err
+			return true
 		}
+		q.txPackets.Add(1)
+		q.txBytes.Add(uint64(len(q.wrData)))
 		return true
 	}
 }

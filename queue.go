@@ -72,8 +72,10 @@ func (q *Queue) Write(b []byte) (n int, err error) {
 // The error is syscall.EINVAL for an empty packet, and syscall.EMSGSIZE for one
 // that is longer than IP allows or that the ring can never hold. It is
 // syscall.ENETDOWN if the interface is down; then the packets that were copied
-// last are lost, and n does not count them. A packet that the stack has no use
-// for is dropped there without an error.
+// last are lost, and n does not count them. (While the kernel is busy with what
+// was written before, it is not asked and there is no such error; Stats counts
+// what it drops in any case.) A packet that the stack has no use for is dropped
+// there without an error.
 func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) {
 	n, err = q.io.writeBatch(pkts)
 	return n, q.fail("write", err)

@@ -128,3 +128,13 @@ func readUDP(q *Queue) (src, dst netip.AddrPort, payload []byte, err error) {
 		}
 	}
 }
+
+// eventually waits until something is so.
+func eventually(t testing.TB, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it is not so after ten seconds")
+		}
+	}
+}
