@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+
+package mytun
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mytun/mytun/internal/uapi"
+)
+
+// socketQueue is a kernelQueue over a socket instead of /dev/net/tun, and the
+// socket's other end: a packet for each read and each write is what both have.
+func socketQueue(t *testing.T, tap bool, head, tail int) (q *Queue, far int) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newKernelQueue(fds[0], "socket", tap, head, tail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q = &Queue{io: m, addr: "tun9"}
+	t.Cleanup(func() {
+		q.Close()
+		unix.Close(fds[1])
+	})
+	return q, fds[1]
+}
+
+func sendTo(t *testing.T, far int, pkts ...string) {
+	t.Helper()
+	for _, pkt := range pkts {
+		if _, err := unix.Write(far, []byte(pkt)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func receiveFrom(t *testing.T, far int) string {
+	t.Helper()
+	buf := make([]byte, uapi.PacketMax+1)
+	n, err := unix.Read(far, buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(buf[:n])
+}
+
+func TestKernelReadBatchTakesWhatIsThere(t *testing.T) {
+	q, far := socketQueue(t, false, 64, 32)
+	pkts := make([]Packet, 5)
+	c := inBackground(func() (int, error) { return q.ReadBatch(pkts) })
+	parked(t, q, rxParks, 0)
+	sendTo(t, far, "\x45 first")
+	if r := await(t, c); r.n != 1 || r.err != nil || string(pkts[0].Data) != "\x45 first" || pkts[0].Proto != unix.ETH_P_IP {
+		t.Fatalf("%d, %v, %+v", r.n, r.err, pkts[0])
+	}
+	first := pkts[0]
+
+	sendTo(t, far, "\x60 second", "\x00", strings.Repeat("long", 16000))
+	pkts = make([]Packet, 5)
+	n, err := q.ReadBatch(pkts)
+	if n != 3 || err != nil || pkts[0].Proto != unix.ETH_P_IPV6 || pkts[1].Proto != 0 || len(pkts[2].Data) != 64000 {
+		t.Fatal(n, err)
+	}
+	for i := range pkts[:n] {
+		p := &pkts[i]
+		if p.Headroom() != 64 || p.Tailroom() < 32 {
+			t.Errorf("headroom %d, tailroom %d", p.Headroom(), p.Tailroom())
+		}
+		clear(p.Grow(64, 32))
+	}
+	if string(first.Data) != "\x45 first" {
+		t.Errorf("a packet that is held became %q", first.Data)
+	}
+	q.Release(pkts)
+	q.Release([]Packet{first})
+	mustPanic(t, "a copy of a released packet", func() { q.Release([]Packet{first}) })
+	if n := len(q.io.(*kernelQueue).pool.bufs); n > 5 {
+		t.Errorf("%d buffers for 4 packets at a time", n)
+	}
+}
+
+func TestKernelReadsFrames(t *testing.T) {
+	q, far := socketQueue(t, true, 0, 0)
+	sendTo(t, far, "dddddd"+"ssssss"+"\x08\x06"+"arp", "short")
+	pkts := make([]Packet, 2)
+	if n, err := q.ReadBatch(pkts); n != 2 || err != nil || pkts[0].Proto != unix.ETH_P_ARP || pkts[1].Proto != 0 {
+		t.Errorf("%d, %v, protocols %#x and %#x", n, err, pkts[0].Proto, pkts[1].Proto)
+	}
+	q.Release(pkts)
+}
+
+func TestKernelReadIntoShortBuffer(t *testing.T) {
+	q, far := socketQueue(t, false, 64, 32)
+	sendTo(t, far, "0123456789", "next")
+	buf := make([]byte, 4)
+	if n, err := q.Read(buf); n != 4 || !errors.Is(err, io.ErrShortBuffer) || string(buf) != "0123" {
+		t.Errorf("got %d, %v, %q", n, err, buf)
+	}
+	if n, err := q.Read(buf); n != 4 || err != nil || string(buf) != "next" {
+		t.Errorf("got %d, %v, %q", n, err, buf)
+	}
+}
+
+func TestKernelWrites(t *testing.T) {
+	q, far := socketQueue(t, false, 64, 32)
+	if n, err := q.Write([]byte("one")); n != 3 || err != nil || receiveFrom(t, far) != "one" {
+		t.Error(n, err)
+	}
+	if n, err := q.WriteBatch([][]byte{[]byte("two"), []byte("three")}); n != 2 || err != nil ||
+		receiveFrom(t, far) != "two" || receiveFrom(t, far) != "three" {
+		t.Error(n, err)
+	}
+	pkts := make([]Packet, 4)
+	if n, err := q.Reserve(pkts, 10); n != 4 || err != nil || len(pkts[3].Data) != 10 {
+		t.Fatal(n, err)
+	}
+	copy(pkts[0].Data, "0123456789")
+	copy(pkts[1].Data, "abcdefghij")
+	pkts[1].Data = pkts[1].Data[2:4]
+	pkts[2].Data = nil
+	pkts[3].VNet.Flags = 1
+	if err := q.Commit(pkts); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("unfinished packet: %v", err)
+	}
+	if got := receiveFrom(t, far); got != "0123456789" {
+		t.Errorf("got %q", got)
+	}
+	if got := receiveFrom(t, far); got != "cd" {
+		t.Errorf("got %q", got)
+	}
+	if pkts[0].Data != nil || pkts[3].Data != nil {
+		t.Error("Commit left the packets' memory in them")
+	}
+	q.Reserve(pkts, 10)
+	pkts[0].Data = make([]byte, 10)
+	mustPanic(t, "Data from elsewhere", func() { q.Commit(pkts) })
+
+	for name, err := range map[string]error{
+		"nothing": second(q.Write(nil)),
+		"size 0":  second(q.Reserve(pkts, 0)),
+	} {
+		if !errors.Is(err, unix.EINVAL) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, err := range map[string]error{
+		"Write":   second(q.Write(make([]byte, uapi.PacketMax+1))),
+		"Reserve": second(q.Reserve(pkts, 1<<20)),
+	} {
+		if !errors.Is(err, unix.EMSGSIZE) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func second(_ int, err error) error { return err }
+
+func TestKernelWriteWaitsForRoom(t *testing.T) {
+	q, far := socketQueue(t, false, 64, 32)
+	c := inBackground(func() (int, error) {
+		for i := range 1000 {
+			if _, err := q.Write([]byte("x")); err != nil {
+				return i, err
+			}
+		}
+		return 1000, nil
+	})
+	parked(t, q, txParks, 0)
+	for range 1000 {
+		receiveFrom(t, far)
+	}
+	if r := await(t, c); r.n != 1000 || r.err != nil {
+		t.Error(r)
+	}
+}
+
+func TestKernelDeadlinesAndClose(t *testing.T) {
+	q, _ := socketQueue(t, false, 64, 32)
+	fill := func() (int, error) {
+		for {
+			if n, err := q.Write([]byte("x")); err != nil {
+				return n, err
+			}
+		}
+	}
+	calls := []func() (int, error){
+		func() (int, error) { return q.Read(make([]byte, 10)) },
+		func() (int, error) { return q.ReadBatch(make([]Packet, 3)) },
+		fill, fill,
+	}
+	q.SetDeadline(longAgo)
+	for i, call := range calls {
+		if n, err := call(); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("call %d with a deadline that has passed: %d, %v", i, n, err)
+		}
+	}
+	for _, end := range []struct {
+		do   func() error
+		want error
+	}{
+		{func() error { return q.SetDeadline(longAgo) }, os.ErrDeadlineExceeded},
+		{q.Close, net.ErrClosed},
+	} {
+		q.SetDeadline(time.Time{})
+		var waiting []<-chan result
+		for _, call := range calls {
+			waiting = append(waiting, inBackground(call))
+		}
+		time.Sleep(soon)
+		if err := end.do(); err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range waiting {
+			if r := await(t, c); r.n != 0 || !errors.Is(r.err, end.want) {
+				t.Errorf("call %d: %d, %v, want %v", i, r.n, r.err, end.want)
+			}
+		}
+	}
+	for i, call := range calls {
+		if n, err := call(); n != 0 || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("call %d after Close: %d, %v", i, n, err)
+		}
+	}
+	if _, err := q.Reserve(make([]Packet, 1), 10); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if err := q.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+func TestKernelDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	q, far := socketQueue(t, false, 64, 32)
+	buf, pkts, batch := make([]byte, 100), make([]Packet, 2), [][]byte{{1}, {2}}
+	if got := testing.AllocsPerRun(100, func() {
+		unix.Write(far, buf)
+		q.Read(buf)
+		unix.Write(far, buf)
+		n, _ := q.ReadBatch(pkts)
+		q.Release(pkts[:n])
+		q.WriteBatch(batch)
+		n, _ = q.Reserve(pkts, 10)
+		q.Commit(pkts[:n])
+		for range 4 {
+			unix.Read(far, buf)
+		}
+	}); got != 0 {
+		t.Errorf("%v allocations", got)
+	}
+}
