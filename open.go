@@ -25,9 +25,9 @@ const (
 // it too, unless the interface has an owner or a group and the caller is that.
 // What the kernel says against it can be found in the error with errors.Is:
 // syscall.EPERM; syscall.EBUSY for an interface that exists, with Exclusive or
-// because its only queue is taken; syscall.EINVAL for one of another kind;
-// syscall.ENOENT or syscall.ENODEV if the device, and so the backend, is not
-// there.
+// because its only queue is taken; syscall.EINVAL for one of another kind, or for
+// a Config that cannot be; syscall.ENOENT or syscall.ENODEV if the device, and so
+// the backend, is not there; syscall.ENOMEM if there is no memory for the rings.
 func Open(c Config) (*Tun, error) {
 	t, err := open(&c)
 	if err != nil {

@@ -376,15 +376,19 @@ func TestIdleQueueSleeps(t *testing.T) {
 // moves on. Either the first sees that it has, or the other that it must wake.
 
 // meet calls a here and b in another goroutine, both at the same time or nearly
-// so, one round after another. After each round it calls after here.
+// so, one round after another for as many as it can in a few seconds. After each
+// round it calls after here.
 func meet(t *testing.T, a, b, after func()) {
 	if runtime.GOMAXPROCS(0) == 1 {
 		t.Skip("needs two processors")
 	}
-	rounds := int64(stressRounds(t) / 4)
+	const end = 1 << 62
 	var started, finished atomic.Int64
-	until := func(what *atomic.Int64, round int64) {
-		for i := 0; what.Load() < round; i++ {
+	until := func(what *atomic.Int64, round int64) int64 {
+		for i := 0; ; i++ {
+			if now := what.Load(); now >= round {
+				return now
+			}
 			if i%1000 == 999 {
 				runtime.Gosched()
 			}
@@ -397,15 +401,19 @@ func meet(t *testing.T, a, b, after func()) {
 	}
 	var other sync.WaitGroup
 	other.Go(func() {
-		for round := int64(1); round <= rounds; round++ {
-			until(&started, round)
+		for round := int64(1); until(&started, round) != end; round++ {
 			delay(round / 50 % 50)
 			b()
 			finished.Store(round)
 		}
 	})
 	defer other.Wait()
-	for round := int64(1); round <= rounds; round++ {
+	defer started.Store(end)
+	last := time.Now().Add(3 * time.Second)
+	for round := int64(1); round <= int64(stressRounds(t)); round++ {
+		if round%64 == 0 && time.Now().After(last) {
+			break
+		}
 		started.Store(round)
 		delay(round % 50 * 20) // the other hears of it later
 		a()
