@@ -36,25 +36,22 @@ void mytun_put(struct mytun_dev *md)
 	dev_put(md->dev);
 }
 
-static void mytun_publish_numqueues(struct mytun_dev *md, unsigned int n)
+static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
 {
-	WRITE_ONCE(md->numqueues, n);
-	/* The core refuses 0. */
-	netif_set_real_num_tx_queues(md->dev, max(n, 1U));
+	unsigned int n = md->numqueues + 1;
 
+	q->index = n - 1;
+	rcu_assign_pointer(md->queues[q->index], q);
+	netif_set_real_num_tx_queues(md->dev, n);
 	/* The number of receive queues only grows: packets that a queue recorded
 	 * its index on may still be under way when it leaves, and the core warns
 	 * about an index that is out of range.
 	 */
 	if (n > md->rxqueues && !netif_set_real_num_rx_queues(md->dev, n))
 		md->rxqueues = n;
-}
+	/* Last: whom mytun_select_queue() may choose, the core must know. */
+	WRITE_ONCE(md->numqueues, n);
 
-static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
-{
-	q->index = md->numqueues;
-	rcu_assign_pointer(md->queues[q->index], q);
-	mytun_publish_numqueues(md, md->numqueues + 1);
 	if (mytun_rings_get(q)) {
 		napi_enable(&q->napi);
 		/* Records may have come while nobody looked, and the program believes
@@ -83,10 +80,12 @@ static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *
 	WRITE_ONCE(moved->index, hole);
 	rcu_assign_pointer(md->queues[hole], moved);
 	RCU_INIT_POINTER(md->queues[last], NULL);
-	mytun_publish_numqueues(md, last);
+	WRITE_ONCE(md->numqueues, last);
 
-	/* After this nobody learns a flow under an old index any more. */
+	/* After this nobody chooses a queue, or learns a flow, by an old number. */
 	synchronize_net();
+	/* The core refuses 0. */
+	netif_set_real_num_tx_queues(md->dev, max(last, 1U));
 	if (md->flows)
 		mytun_flows_forget(md->flows, hole, last);
 	mytun_readq_purge(q);
