@@ -41,6 +41,7 @@
 //				plain := p.Data
 //				frame := p.Grow(12, aead.Overhead()) // a nonce before, a tag after
 //				nonce := frame[:12]
+//				clear(nonce)
 //				binary.BigEndian.PutUint64(nonce[4:], counter)
 //				aead.Seal(plain[:0], nonce, plain, nil)
 //				if _, err := peer.Write(frame); err != nil {
