@@ -68,6 +68,8 @@
  * Without MYTUN_RINGS_F_EVENT_IDX the kernel ignores the program's event fields
  * and wakes at every record, which is right for programs that just use poll.
  * A stale event field costs one needless wake-up each 4 GiB, never a lost one.
+ * Several threads that share a ring share its event field too: none may consume past
+ * the position on which another sleeps, or poll(2) finds nothing to tell that one.
  *
  * Byte order is the machine's except where a type says otherwise.
  */
@@ -185,9 +187,11 @@ struct mytun_end {
  * struct mytun_rec - header of a record; packet bytes are at (char *)rec + off
  * @size:        bytes from this header to the next record's, a multiple of
  *               MYTUN_REC_ALIGN, at least sizeof(struct mytun_rec). In RX records
- *               with MYTUN_REC_BUSY while it is being written.
- * @len:         bytes of the packet. TUN: it begins with the IP header; TAP: with
- *               the Ethernet header.
+ *               with MYTUN_REC_BUSY while it is being written; a program that
+ *               marks RX records as its own must not use that bit, poll(2) looks
+ *               at it.
+ * @len:         bytes of the packet, at least 1. TUN: it begins with the IP header;
+ *               TAP: with the Ethernet header.
  * @off:         bytes from the start of this header to the packet
  * @flags:       MYTUN_REC_F_*
  * @hash:        RX with MYTUN_RINGS_F_HASH: symmetric hash of the packet's flow,
