@@ -135,6 +135,9 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct sk_b
 	}
 
 	len = skb->len;
+	/* A packet socket can send nothing at all. Programs are promised a byte. */
+	if (unlikely(!len))
+		goto drop;
 	head.len = len;
 	head.off = sizeof(head) + r->rx.headroom;
 	head.proto = (__force u16)skb->protocol;
