@@ -36,10 +36,10 @@ carries() {
 	for to in "$right4" "$right6"; do
 		on_left ping -c 5 -i 0.2 -W 5 "$to"
 		on_left ping -c 3 -i 0.2 -W 5 -s 1300 "$to"
-		on_left iperf3 -c "$to" -n 2M -P 2
-		on_left iperf3 -c "$to" -n 2M -R
-		on_left iperf3 -c "$to" -u -l 64 -b 200K -t 1
-		on_left iperf3 -c "$to" -u -l 1300 -b 2M -t 1 -R
+		on_left iperf3 -c "$to" -n 1M -P 2
+		on_left iperf3 -c "$to" -n 1M -R
+		on_left iperf3 -c "$to" -u -l 64 -b 500K -k 300
+		on_left iperf3 -c "$to" -u -l 1300 -b 5M -k 200 -R
 	done
 	on_right ping -c 3 -i 0.2 -W 5 "$left4"
 	on_right ping -c 3 -i 0.2 -W 5 "$left6"
@@ -125,9 +125,9 @@ test_garbage_is_dropped() {
 	wire
 	start_tunnel mytun
 	for i in 1 2 3 4 5; do
-		head -c $((i * 30)) /dev/urandom | on_left socat - UDP:192.0.2.1:5555
+		head -c $((i * 30)) /dev/urandom | on_left socat -u - UDP:192.0.2.1:5555
 		# The right type, the wrong key.
-		{ printf '\001\000\000\000' && head -c 100 /dev/urandom; } | on_left socat - UDP:192.0.2.1:5555
+		{ printf '\001\000\000\000' && head -c 100 /dev/urandom; } | on_left socat -u - UDP:192.0.2.1:5555
 	done
 	on_left ping -c 3 -i 0.1 -W 5 "$right4"
 	stop_tunnel
