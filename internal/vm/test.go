@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -22,6 +23,8 @@ func cmdTest(args []string) error {
 	m.flags(f)
 	results := f.String("results", "", "`DIR` for the results")
 	pattern := f.String("run", "", "run only the sections (Go packages, test programs, shell files) that match `REGEXP`")
+	// An emulated machine keeps one CPU of this one busy.
+	machines := f.Int("machines", min(2, runtime.NumCPU()), "`NUMBER` of machines among which the tests are divided")
 	f.Lookup("timeout").DefValue = "15m"
 	m.timeout = 15 * time.Minute
 	f.Parse(args)
@@ -54,27 +57,36 @@ func cmdTest(args []string) error {
 		return err
 	}
 	spec.Files = append(spec.Files, guestFile{Src: bin, Dst: "/test"})
-	spec.Command = []string{"env", "RUN=" + *pattern, "/guest/run-tests"}
-	return testMachine(spec, *results, "guest-"+*m.kernel)
+	errs := make(chan error)
+	for i := range *machines {
+		spec := *spec
+		spec.Command = []string{"env", "RUN=" + *pattern, fmt.Sprintf("MACHINE=%d", i), fmt.Sprintf("MACHINES=%d", *machines),
+			"/guest/run-tests"}
+		go func() { errs <- testMachine(&spec, *results, "guest-"+*m.kernel, fmt.Sprintf("machine%d", i+1)) }()
+	}
+	for range *machines {
+		err = errors.Join(err, <-errs)
+	}
+	return err
 }
 
 // testMachine boots a machine that runs the tests and writes what came of it to the directory
-// results, all names beginning with suite.
-func testMachine(spec *machine, results, suite string) error {
+// results, all names beginning with suite. Its logs are in the directory suite-name.
+func testMachine(spec *machine, results, suite, name string) error {
 	progress := &progress{suite: suite}
 	spec.Output = progress
-	logs := filepath.Join(results, suite)
+	logs := filepath.Join(results, suite+"-"+name)
 	res, bootErr := boot(spec, logs)
 	progress.end()
 	if bootErr == nil && res.Status != 0 {
 		bootErr = machineFailure(res.Status)
 	}
-	verdict := "ok the machine runs to its end, kernel log clean\n"
+	verdict := "ok " + name + " runs to its end, kernel log clean\n"
 	if bootErr != nil {
 		first, rest, _ := strings.Cut(bootErr.Error(), "\n")
-		verdict = fmt.Sprintf("not ok the machine: %s\n%s", first, commented(rest))
+		verdict = fmt.Sprintf("not ok %s: %s\n%s", name, first, commented(rest))
 	}
-	if err := os.WriteFile(filepath.Join(results, suite+".lines"), []byte(verdict), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(results, suite+"-"+name+".lines"), []byte(verdict), 0o644); err != nil {
 		return err
 	}
 	sections, err := readSections(filepath.Join(logs, outputLogName))
