@@ -21,7 +21,9 @@ type kernelSource struct {
 }
 
 var kernelSources = map[string]kernelSource{
-	"6.1": {suite: "bookworm"},
+	"5.10": {suite: "bullseye"},
+	"6.1":  {suite: "bookworm"},
+	"6.12": {suite: "bookworm-backports"},
 }
 
 const defaultKernel = "6.1"
