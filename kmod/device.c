@@ -193,10 +193,10 @@ static void mytun_set_rx_mode(struct net_device *dev)
 	/* Every packet that the program sends is for us. */
 }
 
-#define MYTUN_DEV_OPS                                                                    \
-	.ndo_init = mytun_dev_init, .ndo_uninit = mytun_dev_uninit,                       \
-	.ndo_open = mytun_dev_open, .ndo_stop = mytun_dev_stop,                           \
-	.ndo_start_xmit = mytun_xmit, .ndo_select_queue = mytun_select_queue,             \
+#define MYTUN_DEV_OPS                                                                         \
+	.ndo_init = mytun_dev_init, .ndo_uninit = mytun_dev_uninit,                           \
+	.ndo_open = mytun_dev_open, .ndo_stop = mytun_dev_stop,                               \
+	.ndo_start_xmit = mytun_xmit, .ndo_select_queue = mytun_select_queue,                 \
 	.ndo_fix_features = mytun_fix_features, .ndo_set_rx_headroom = mytun_set_rx_headroom, \
 	.ndo_get_stats64 = mytun_get_stats64, .ndo_change_carrier = mytun_change_carrier
 

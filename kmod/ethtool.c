@@ -6,9 +6,16 @@
 
 /* Driver, in the program's words: rx is what the program receives. */
 static const char *const mytun_queue_stats[] = {
-	"rx_q%u_packets", "rx_q%u_bytes", "rx_q%u_drops",   "rx_q%u_wakeups",
-	"tx_q%u_packets", "tx_q%u_bytes", "tx_q%u_drops",   "tx_q%u_wakeups",
-	"tx_q%u_doorbells", "q%u_faulted",
+	"rx_q%u_packets",
+	"rx_q%u_bytes",
+	"rx_q%u_drops",
+	"rx_q%u_wakeups",
+	"tx_q%u_packets",
+	"tx_q%u_bytes",
+	"tx_q%u_drops",
+	"tx_q%u_wakeups",
+	"tx_q%u_doorbells",
+	"q%u_faulted",
 };
 
 static void mytun_get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)

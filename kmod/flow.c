@@ -17,10 +17,10 @@
 #include "internal.h"
 
 #define MYTUN_FLOW_SET_BITS 12
-#define MYTUN_FLOW_WAYS 4
-#define MYTUN_FLOW_HASH GENMASK(31, 9)
-#define MYTUN_FLOW_USED BIT(8)
-#define MYTUN_FLOW_QUEUE GENMASK(7, 0)
+#define MYTUN_FLOW_WAYS	    4
+#define MYTUN_FLOW_HASH	    GENMASK(31, 9)
+#define MYTUN_FLOW_USED	    BIT(8)
+#define MYTUN_FLOW_QUEUE    GENMASK(7, 0)
 static_assert(MYTUN_QUEUES_MAX == 1 << 8, "a queue's index fits an entry");
 static_assert(MYTUN_FLOW_SET_BITS >= 9, "no bit of the hash is lost");
 

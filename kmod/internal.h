@@ -332,7 +332,7 @@ int mytun_doorbell(struct mytun_queue *q);
 /* The virtio header of a record. */
 static inline struct virtio_net_hdr mytun_rec_to_vnet(const struct mytun_rec *rec)
 {
-	return (struct virtio_net_hdr) {
+	struct virtio_net_hdr vnet = {
 		.flags = rec->vnet_flags,
 		.gso_type = rec->gso_type,
 		.hdr_len = (__force __virtio16)rec->hdr_len,
@@ -340,6 +340,8 @@ static inline struct virtio_net_hdr mytun_rec_to_vnet(const struct mytun_rec *re
 		.csum_start = (__force __virtio16)rec->csum_start,
 		.csum_offset = (__force __virtio16)rec->csum_offset,
 	};
+
+	return vnet;
 }
 
 #endif /* MYTUN_INTERNAL_H */

@@ -50,6 +50,18 @@ bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb)
 	return true;
 }
 
+/* Why a read that found nothing must not wait; or 0. */
+static int mytun_readq_why_not(const struct mytun_queue *q, bool noblock)
+{
+	if (mytun_rings_get(q))
+		return -EBUSY;
+	if (!rcu_access_pointer(q->md))
+		return -EBADFD;
+	if (noblock)
+		return -EAGAIN;
+	return signal_pending(current) ? -ERESTARTSYS : 0;
+}
+
 /* The next packet, or an ERR_PTR. */
 static struct sk_buff *mytun_readq_wait(struct mytun_queue *q, bool noblock)
 {
@@ -66,10 +78,7 @@ static struct sk_buff *mytun_readq_wait(struct mytun_queue *q, bool noblock)
 		skb = ptr_ring_consume_bh(&q->readq);
 		if (skb)
 			break;
-		err = mytun_rings_get(q) ? -EBUSY :
-		      !rcu_access_pointer(q->md) ? -EBADFD :
-		      noblock ? -EAGAIN :
-		      signal_pending(current) ? -ERESTARTSYS : 0;
+		err = mytun_readq_why_not(q, noblock);
 		if (err) {
 			skb = ERR_PTR(err);
 			break;
@@ -122,8 +131,7 @@ static ssize_t mytun_put_user(struct mytun_dev *md, struct sk_buff *skb, struct 
 		} tag = { skb->vlan_proto, htons(skb_vlan_tag_get(skb)) };
 
 		offset = offsetof(struct vlan_ethhdr, h_vlan_proto);
-		if (skb_copy_datagram_iter(skb, 0, to, min_t(size_t, offset,
-							     iov_iter_count(to))))
+		if (skb_copy_datagram_iter(skb, 0, to, min_t(size_t, offset, iov_iter_count(to))))
 			return -EFAULT;
 		if (copy_to_iter(&tag, min(sizeof(tag), iov_iter_count(to)), to) != sizeof(tag))
 			goto done;

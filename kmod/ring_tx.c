@@ -21,7 +21,12 @@
 #define MYTUN_LINEAR_HEAD 256
 
 /* What came of a record. */
-enum mytun_verdict { MYTUN_SENT, MYTUN_SKIPPED, MYTUN_DROPPED, MYTUN_BROKEN };
+enum mytun_verdict {
+	MYTUN_SENT,
+	MYTUN_SKIPPED,
+	MYTUN_DROPPED,
+	MYTUN_BROKEN
+};
 
 static struct sk_buff *mytun_tx_skb_large(struct net_device *dev, const u8 *data, u32 len)
 {

@@ -40,10 +40,10 @@ static inline void mytun_dev_set_lltx(struct net_device *dev)
 
 /* u64_stats_fetch_begin that is safe against softirqs. */
 #ifdef MYTUN_HAVE_U64_STATS_IRQ
-#define mytun_u64_stats_begin(syncp) u64_stats_fetch_begin_irq(syncp)
+#define mytun_u64_stats_begin(syncp)	    u64_stats_fetch_begin_irq(syncp)
 #define mytun_u64_stats_retry(syncp, start) u64_stats_fetch_retry_irq(syncp, start)
 #else
-#define mytun_u64_stats_begin(syncp) u64_stats_fetch_begin(syncp)
+#define mytun_u64_stats_begin(syncp)	    u64_stats_fetch_begin(syncp)
 #define mytun_u64_stats_retry(syncp, start) u64_stats_fetch_retry(syncp, start)
 #endif
 
