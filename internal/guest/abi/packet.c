@@ -173,7 +173,11 @@ void udp_expect_none(int fd)
 
 int raw_socket(const char *ifname)
 {
-	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = iface_index(ifname) };
+	struct sockaddr_ll ll = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = iface_index(ifname),
+	};
 	int fd = must(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
 
 	big_buffers(fd);

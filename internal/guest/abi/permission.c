@@ -96,7 +96,13 @@ static void keep_one_capability(void *arg)
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct d[2] = {};
 	int cap = *(int *)arg;
-	struct who w = { .uid = USER, .gid = USER, .flags = IFF_TUN, .name = "", .err = cap == CAP_NET_ADMIN ? 0 : EPERM };
+	struct who w = {
+		.uid = USER,
+		.gid = USER,
+		.flags = IFF_TUN,
+		.name = "",
+		.err = cap == CAP_NET_ADMIN ? 0 : EPERM,
+	};
 	struct ifreq ifr;
 	int ret;
 

@@ -116,7 +116,11 @@ static void serve_file(int fd, const struct packet *p)
 
 static void traffic(struct round_state *s, int n)
 {
-	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = iface_index(s->name) };
+	struct sockaddr_ll ll = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_IP),
+		.sll_ifindex = iface_index(s->name),
+	};
 	int raw = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
 
 	for (;;) {

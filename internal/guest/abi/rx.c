@@ -148,7 +148,12 @@ TEST(vlan_tags_are_part_of_the_packet)
 
 static void with_room(uint16_t headroom, uint16_t tailroom)
 {
-	struct mytun_rings args = { .rx_size = 1 << 15, .tx_size = 1 << 12, .rx_headroom = headroom, .rx_tailroom = tailroom };
+	struct mytun_rings args = {
+		.rx_size = 1 << 15,
+		.tx_size = 1 << 12,
+		.rx_headroom = headroom,
+		.rx_tailroom = tailroom,
+	};
 	struct tun t = tun_open_up(IFF_TUN);
 	struct ring r = ring_new(t.fd, args);
 	int udp = udp_here(AF_INET);
@@ -244,6 +249,12 @@ static void hash_is_of_the_flow(int flags, int family)
 		last = hash;
 	}
 	expect(same < 3);
+
+	/* What a socket sends, and the answer. */
+	packet_inbound(&p, &t, family, "abc", 3);
+	last = hash_of(&r, raw, &p, proto);
+	udp_send(udp_here(family), "abc", 3);
+	expect_eq(ring_rx_wait(&r)->hash, last);
 }
 
 TEST(both_directions_of_a_flow_have_one_hash_ipv4_tun)

@@ -126,7 +126,11 @@ TEST(a_packet_larger_than_the_ring_is_dropped_and_counted)
 
 TEST(room_counts_when_a_ring_fills)
 {
-	struct mytun_rings args = { .rx_size = 1 << 12, .tx_size = 1 << 12, .rx_headroom = MYTUN_ROOM_MAX };
+	struct mytun_rings args = {
+		.rx_size = 1 << 12,
+		.tx_size = 1 << 12,
+		.rx_headroom = MYTUN_ROOM_MAX,
+	};
 	struct tun t = tun_open_up(IFF_TUN);
 	struct ring r = ring_new(t.fd, args);
 	int udp = udp_here(AF_INET);

@@ -145,7 +145,13 @@ TEST(largest_rings_can_be_had_and_written_to_their_ends)
 TEST(what_was_asked_for_comes_back_unchanged)
 {
 	struct tun t = tun_open("", IFF_TAP);
-	struct mytun_rings args = { .flags = MYTUN_RINGS_F_ALL, .rx_size = 1 << 14, .tx_size = 1 << 15, .rx_headroom = MYTUN_ROOM_MAX, .rx_tailroom = 17 };
+	struct mytun_rings args = {
+		.flags = MYTUN_RINGS_F_ALL,
+		.rx_size = 1 << 14,
+		.tx_size = 1 << 15,
+		.rx_headroom = MYTUN_ROOM_MAX,
+		.rx_tailroom = 17,
+	};
 	struct ring r = ring_new(t.fd, args);
 
 	expect_eq(r.g.flags, MYTUN_RINGS_F_ALL);
@@ -237,12 +243,21 @@ TEST(ioctl_numbers_of_another_size_are_refused)
 	struct tun t = tun_open("", IFF_TUN);
 	char arg[512] = {};
 
-	expect_errno(ioctl(t.fd, _IOC(_IOC_READ | _IOC_WRITE, MYTUN_IOC_MAGIC, 1, sizeof(struct mytun_rings) - 4), arg), EINVAL);
-	expect_errno(ioctl(t.fd, _IOC(_IOC_READ | _IOC_WRITE, MYTUN_IOC_MAGIC, 1, sizeof(struct mytun_rings) + 4), arg), EINVAL);
+	expect_errno(ioctl(t.fd,
+			   _IOC(_IOC_READ | _IOC_WRITE, MYTUN_IOC_MAGIC, 1, sizeof(struct mytun_rings) - 4),
+			   arg),
+		     EINVAL);
+	expect_errno(ioctl(t.fd,
+			   _IOC(_IOC_READ | _IOC_WRITE, MYTUN_IOC_MAGIC, 1, sizeof(struct mytun_rings) + 4),
+			   arg),
+		     EINVAL);
 	expect_errno(ioctl(t.fd, _IO(MYTUN_IOC_MAGIC, 1), arg), EINVAL);
 	expect_errno(ioctl(t.fd, _IOW(MYTUN_IOC_MAGIC, 2, int), arg), EINVAL);
 	expect_errno(ioctl(t.fd, _IOR(MYTUN_IOC_MAGIC, 3, int), arg), EINVAL);
-	expect_errno(ioctl(t.fd, _IOC(_IOC_READ, MYTUN_IOC_MAGIC, 4, sizeof(struct mytun_info) + 4), arg), EINVAL);
+	expect_errno(ioctl(t.fd,
+			   _IOC(_IOC_READ, MYTUN_IOC_MAGIC, 4, sizeof(struct mytun_info) + 4),
+			   arg),
+		     EINVAL);
 	expect_errno(ioctl(t.fd, _IO(MYTUN_IOC_MAGIC, 0), arg), EINVAL);
 	expect_errno(ioctl(t.fd, _IO(MYTUN_IOC_MAGIC, 99), arg), EINVAL);
 	expect_errno(ioctl(t.fd, _IO('z', 1), arg), EINVAL);
