@@ -244,11 +244,13 @@ TEST(ioctl_numbers_of_another_size_are_refused)
 	char arg[512] = {};
 
 	expect_errno(ioctl(t.fd,
-			   _IOC(_IOC_READ | _IOC_WRITE, MYTUN_IOC_MAGIC, 1, sizeof(struct mytun_rings) - 4),
+			   _IOC(_IOC_READ | _IOC_WRITE, MYTUN_IOC_MAGIC, 1,
+				sizeof(struct mytun_rings) - 4),
 			   arg),
 		     EINVAL);
 	expect_errno(ioctl(t.fd,
-			   _IOC(_IOC_READ | _IOC_WRITE, MYTUN_IOC_MAGIC, 1, sizeof(struct mytun_rings) + 4),
+			   _IOC(_IOC_READ | _IOC_WRITE, MYTUN_IOC_MAGIC, 1,
+				sizeof(struct mytun_rings) + 4),
 			   arg),
 		     EINVAL);
 	expect_errno(ioctl(t.fd, _IO(MYTUN_IOC_MAGIC, 1), arg), EINVAL);
