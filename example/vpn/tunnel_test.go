@@ -196,6 +196,7 @@ func TestTunnel(t *testing.T) {
 			for _, queues := range []int{1, 4} {
 				t.Run(fmt.Sprintf("%s/%d queues", outer, queues), func(t *testing.T) {
 					s := tunnelOver(t, b, outer, queues)
+					s.fits(t, outer)
 					for _, inside := range []string{inner4, inner6} {
 						s.echoUDP(t, inside)
 						s.transfer(t, inside, 512<<10)
@@ -206,6 +207,20 @@ func TestTunnel(t *testing.T) {
 			}
 		}
 	})
+}
+
+// fits fails the test if the largest packet makes a datagram that does not just fit the wire.
+func (s *setup) fits(t *testing.T, outer string) {
+	t.Helper()
+	headers := 20 + 8
+	if outer == right6 {
+		headers = 40 + 8
+	}
+	for _, e := range []*end{s.listener, s.connector} {
+		if mtu, err := e.dev.MTU(); err != nil || mtu+overhead+headers != 1500 {
+			t.Errorf("the MTU over %s is %d, %v", outer, mtu, err)
+		}
+	}
 }
 
 // echoUDP sends packets of all sizes through the tunnel and back.
