@@ -45,6 +45,7 @@ func open(c *Config) (*Tun, error) {
 		return nil, err
 	}
 	t := &Tun{backend: backend}
+	first := fd // belongs to the first queue soon, and is open as long as that
 	for i := range max(c.Queues, 1) {
 		if i > 0 {
 			if fd, err = sysOpen(path); err != nil {
@@ -65,6 +66,10 @@ func open(c *Config) (*Tun, error) {
 				break
 			}
 		}
+	}
+	if err == nil && c.Persist {
+		// Last: an interface that persists would outlive an Open that fails.
+		err = os.NewSyscallError("ioctl TUNSETPERSIST", unix.IoctlSetInt(first, unix.TUNSETPERSIST, 1))
 	}
 	if err != nil {
 		for _, q := range t.queues {
@@ -143,8 +148,6 @@ func (c *Config) openQueue(fd int, path string, backend Backend, name string) (*
 	name, err := sysAttach(fd, name, c.flags(first))
 	if err != nil {
 		err = os.NewSyscallError("ioctl TUNSETIFF", err)
-	} else if first && c.Persist {
-		err = os.NewSyscallError("ioctl TUNSETPERSIST", unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1))
 	}
 	if err != nil {
 		unix.Close(fd)

@@ -351,6 +351,14 @@ func (r *txRing) publish() (bell bool) {
 	return uapi.NeedEvent(atomic.LoadUint32(&r.cons.Event), r.pub, old)
 }
 
+// worthwhile returns how many free bytes are worth being woken for: half of the
+// ring, so that a writer finds work for a while, but no more than come free
+// without a Commit of what is reserved.
+func (r *txRing) worthwhile() uint32 {
+	size := r.mask + 1
+	return min(size/2, size-(r.next-r.pub))
+}
+
 // arm asks the kernel to wake us when there are free bytes to write into, which
 // there are not now. The caller must look at fits and flags once more before it
 // sleeps.

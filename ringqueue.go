@@ -114,9 +114,7 @@ func newRingQueue(fd int, name string, dev device, mem []byte, g *uapi.Rings) (*
 		if m.txReady() {
 			return true
 		}
-		// Half of the ring, where one record does not need more: whoever is
-		// woken should find work for a while.
-		m.tx.arm(max(m.txNeed, (m.tx.mask+1)/2))
+		m.tx.arm(max(m.txNeed, m.tx.worthwhile()))
 		if m.txReady() {
 			return true
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -183,6 +184,19 @@ func TestRootPersist(t *testing.T) {
 			t.Error(tun.Name())
 		}
 	})
+}
+
+// What Open made is gone when it fails, also if it was to stay.
+func TestRootFailedOpenLeavesNothing(t *testing.T) {
+	needGuest(t)
+	_, err := Open(Config{Name: "keep", Persist: true, RXSize: 5000, Backend: BackendRing})
+	if !errors.Is(err, syscall.EINVAL) {
+		t.Error(err)
+	}
+	if exists("keep") {
+		ip(t, "link", "del", "keep")
+		t.Error("an interface is left")
+	}
 }
 
 func TestRootMultiQueueTunIsNoConn(t *testing.T) {

@@ -36,21 +36,32 @@ void mytun_put(struct mytun_dev *md)
 	dev_put(md->dev);
 }
 
-static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
+/* Room for one more enabled queue in the core's view. Return: 0 or -ENOMEM. */
+static int mytun_grow(struct mytun_dev *md)
 {
 	unsigned int n = md->numqueues + 1;
+	int err;
 
-	q->index = n - 1;
-	rcu_assign_pointer(md->queues[q->index], q);
-	netif_set_real_num_tx_queues(md->dev, n);
 	/* The number of receive queues only grows: packets that a queue recorded
 	 * its index on may still be under way when it leaves, and the core warns
 	 * about an index that is out of range.
 	 */
-	if (n > md->rxqueues && !netif_set_real_num_rx_queues(md->dev, n))
+	if (n > md->rxqueues) {
+		err = netif_set_real_num_rx_queues(md->dev, n);
+		if (err)
+			return err;
 		md->rxqueues = n;
+	}
+	return netif_set_real_num_tx_queues(md->dev, n);
+}
+
+/* After mytun_grow(), which is what can fail. */
+static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
+{
+	WRITE_ONCE(q->index, md->numqueues);
+	rcu_assign_pointer(md->queues[q->index], q);
 	/* Last: whom mytun_select_queue() may choose, the core must know. */
-	WRITE_ONCE(md->numqueues, n);
+	WRITE_ONCE(md->numqueues, md->numqueues + 1);
 
 	if (mytun_rings_get(q)) {
 		napi_enable(&q->napi);
@@ -117,6 +128,9 @@ int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool publish)
 	if (ptr_ring_resize(&q->readq, md->dev->tx_queue_len ?: 1, GFP_KERNEL,
 			    mytun_skb_free))
 		return -ENOMEM;
+	err = mytun_grow(md);
+	if (err)
+		return err;
 
 	sock_hold(&q->sk);
 	q->sk.sk_sndbuf = md->sndbuf;
@@ -149,6 +163,13 @@ static void mytun_leave_members(struct mytun_dev *md, struct mytun_queue *q)
 	spin_unlock_bh(&md->members_lock);
 }
 
+/* The first step for a queue whose NAPI instance is disabled. A grace period follows. */
+static void mytun_napi_del(struct mytun_queue *q)
+{
+	if (mytun_rings_get(q))
+		__netif_napi_del(&q->napi);
+}
+
 /* The last steps for a queue that nobody reaches any more. */
 static void mytun_part(struct mytun_dev *md, struct mytun_queue *q)
 {
@@ -157,8 +178,6 @@ static void mytun_part(struct mytun_dev *md, struct mytun_queue *q)
 	q->disabled = false;
 	mytun_rings_detached(q);
 	mytun_leave_members(md, q);
-	if (mytun_rings_get(q))
-		netif_napi_del(&q->napi);
 	mytun_wake(q, EPOLLIN | EPOLLOUT | EPOLLHUP);
 	sock_put(&q->sk);
 }
@@ -180,12 +199,12 @@ void mytun_detach(struct mytun_queue *q)
 	dev = md->dev;
 
 	RCU_INIT_POINTER(q->md, NULL);
-	if (q->disabled) {
+	if (q->disabled)
 		md->numdisabled--;
-		synchronize_net();
-	} else {
+	else
 		mytun_take_out_of_service(md, q);
-	}
+	mytun_napi_del(q);
+	synchronize_net();
 	mytun_part(md, q);
 
 	if (md->numqueues + md->numdisabled == 0) {
@@ -207,8 +226,9 @@ int mytun_queue_disable(struct mytun_queue *q)
 	if (!md || !(md->flags & IFF_MULTI_QUEUE) || q->disabled)
 		return -EINVAL;
 
+	/* First: who sees it does not learn flows under an index that is passing on. */
+	WRITE_ONCE(q->disabled, true);
 	mytun_take_out_of_service(md, q);
-	q->disabled = true;
 	md->numdisabled++;
 	netdev_state_change(md->dev);
 	return 0;
@@ -227,7 +247,11 @@ int mytun_queue_enable(struct mytun_queue *q)
 	if (err < 0)
 		return err;
 
-	q->disabled = false;
+	err = mytun_grow(md);
+	if (err)
+		return err;
+
+	WRITE_ONCE(q->disabled, false);
 	md->numdisabled--;
 	mytun_put_in_service(md, q);
 	netdev_state_change(md->dev);
@@ -250,6 +274,7 @@ void mytun_detach_all(struct mytun_dev *md)
 	list_for_each_entry(q, &md->members, member) {
 		if (mytun_rings_get(q) && !q->disabled)
 			napi_disable(&q->napi);
+		mytun_napi_del(q);
 		RCU_INIT_POINTER(q->md, NULL);
 	}
 	for (i = 0; i < md->numqueues; i++)

@@ -73,7 +73,9 @@ static int mytun_release(struct inode *inode, struct file *file)
 	ptr_ring_cleanup(&q->readq, mytun_skb_free);
 	mytun_rings_free(q->rings);
 	q->rings = NULL;
-	sock_orphan(&q->sk);
+	/* Not sock_orphan(): packets of plain writes may outlive the file, and what
+	 * they touch when they are freed lies in the queue, which lives as long.
+	 */
 	sock_put(&q->sk);
 	return 0;
 }

@@ -452,7 +452,7 @@ static int mytun_create(struct mytun_queue *q, struct net *net, struct ifreq *if
  * @q:   the file's queue
  * @ifr: name and flags as in netdevice(7); gets the interface's name
  *
- * Return: 0; -EINVAL wrong kind, or the file had rings or its queue is disabled;
+ * Return: 0; -EINVAL wrong kind, or the file had rings;
  * -EBUSY taken, or IFF_TUN_EXCL and it exists; -EPERM; -E2BIG; -ENOMEM.
  */
 int mytun_set_iff(struct mytun_queue *q, struct ifreq *ifr)

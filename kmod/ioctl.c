@@ -56,7 +56,8 @@ static long mytun_ioc_info(struct mytun_queue *q, void __user *argp)
 	rcu_read_lock();
 	md = rcu_dereference(q->md);
 	if (md) {
-		info.queue = READ_ONCE(q->index);
+		if (!READ_ONCE(q->disabled))
+			info.queue = READ_ONCE(q->index);
 		info.ifindex = md->dev->ifindex;
 	}
 	rcu_read_unlock();

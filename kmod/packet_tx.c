@@ -104,6 +104,7 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 	struct tun_pi pi = {};
 	struct sk_buff *skb;
 	u32 hdr_len;
+	u16 index;
 	int err;
 
 	err = mytun_get_headers(md, from, &pi, &vnet, &hdr_len);
@@ -145,10 +146,15 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 		err = -EIO;
 		goto drop;
 	}
-	skb_record_rx_queue(skb, READ_ONCE(q->index));
-	/* Before the stack sees the packet: the answer may leave at once. */
-	if (md->flows && READ_ONCE(md->numqueues) > 1 && !READ_ONCE(q->disabled))
-		mytun_flow_learn(md->flows, __skb_get_hash_symmetric(skb), READ_ONCE(q->index));
+	index = READ_ONCE(q->index);
+	skb_record_rx_queue(skb, index);
+	/* Before the stack sees the packet: the answer may leave at once. Only while
+	 * the queue is in service: its index may be another's by now, since this
+	 * function may have slept.
+	 */
+	if (md->flows && READ_ONCE(md->numqueues) > 1 && !READ_ONCE(q->disabled) &&
+	    rcu_access_pointer(q->md) == md)
+		mytun_flow_learn(md->flows, __skb_get_hash_symmetric(skb), index);
 	local_bh_disable();
 	dev_sw_netstats_rx_add(md->dev, len);
 	netif_receive_skb(skb);
@@ -177,6 +183,9 @@ ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		ret = -EBUSY;
 	else
 		ret = mytun_get_user(q, md, from, noblock);
+	/* It waited for memory, and the interface went. */
+	if (ret == -EPIPE)
+		ret = -EBADFD;
 	mytun_put(md);
 	return ret;
 }

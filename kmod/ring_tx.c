@@ -100,6 +100,7 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 	bool tap = md->flags & IFF_TAP;
 	struct virtio_net_hdr vnet;
 	struct sk_buff *skb;
+	u16 index;
 
 	if (unlikely(head->len < (tap ? ETH_HLEN : 1) || head->len > MYTUN_PACKET_MAX))
 		return MYTUN_DROPPED;
@@ -124,11 +125,12 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 	skb_reset_network_header(skb);
 	if (unlikely(skb_is_gso(skb)))
 		skb_probe_transport_header(skb);
-	skb_record_rx_queue(skb, q->index);
+	index = READ_ONCE(q->index);
+	skb_record_rx_queue(skb, index);
 
 	/* Before the stack sees the packet: the answer may leave at once. */
 	if (md->flows && READ_ONCE(md->numqueues) > 1)
-		mytun_flow_learn(md->flows, __skb_get_hash_symmetric(skb), q->index);
+		mytun_flow_learn(md->flows, __skb_get_hash_symmetric(skb), index);
 
 	napi_gro_receive(&q->napi, skb);
 	return MYTUN_SENT;

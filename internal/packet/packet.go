@@ -25,8 +25,10 @@ const (
 )
 
 const (
-	protoUDP = 17
-	hopLimit = 64
+	protoUDP    = 17
+	protoICMP   = 1
+	protoICMPv6 = 58
+	hopLimit    = 64
 )
 
 // Errors of Parse.
@@ -36,31 +38,53 @@ var (
 	ErrChecksum = errors.New("a checksum is wrong")
 )
 
-// AppendUDP appends to b the IP packet of a UDP datagram from src to dst, which
-// are addresses of the same family.
-func AppendUDP(b []byte, src, dst netip.AddrPort, payload []byte) []byte {
+// AppendEcho appends to b the IP packet of an ICMP echo request, or of an ICMPv6
+// one, from src to dst.
+func AppendEcho(b []byte, src, dst netip.Addr) []byte {
+	const length = 8
+	kind, proto, from := byte(8), byte(protoICMP), uint64(0)
+	if src.Is6() {
+		kind, proto = 128, protoICMPv6
+		from = pseudo(src, dst, protoICMPv6, length)
+	}
+	b = appendIP(b, src, dst, proto, length)
+	icmp := len(b)
+	b = append(b, kind, 0, 0, 0, 0, 1, 0, 1) // identifier 1, sequence number 1
+	binary.BigEndian.PutUint16(b[icmp+2:], ^fold(sum(from, b[icmp:])))
+	return b
+}
+
+// appendIP appends an IP header for length bytes of payload.
+func appendIP(b []byte, src, dst netip.Addr, proto byte, length int) []byte {
 	start := len(b)
-	length := UDPLen + len(payload)
-	if src.Addr().Is4() {
+	if src.Is4() {
 		b = append(b,
 			0x45, 0, byte((IPv4Len+length)>>8), byte(IPv4Len+length),
 			0, 0, 0x40, 0, // don't fragment
-			hopLimit, protoUDP, 0, 0)
+			hopLimit, proto, 0, 0)
 	} else {
-		b = append(b, 0x60, 0, 0, 0, byte(length>>8), byte(length), protoUDP, hopLimit)
+		b = append(b, 0x60, 0, 0, 0, byte(length>>8), byte(length), proto, hopLimit)
 	}
-	b = append(b, src.Addr().AsSlice()...)
-	b = append(b, dst.Addr().AsSlice()...)
-	if src.Addr().Is4() {
+	b = append(b, src.AsSlice()...)
+	b = append(b, dst.AsSlice()...)
+	if src.Is4() {
 		binary.BigEndian.PutUint16(b[start+10:], ^fold(sum(0, b[start:])))
 	}
+	return b
+}
+
+// AppendUDP appends to b the IP packet of a UDP datagram from src to dst, which
+// are addresses of the same family.
+func AppendUDP(b []byte, src, dst netip.AddrPort, payload []byte) []byte {
+	length := UDPLen + len(payload)
+	b = appendIP(b, src.Addr(), dst.Addr(), protoUDP, length)
 	udp := len(b)
 	b = binary.BigEndian.AppendUint16(b, src.Port())
 	b = binary.BigEndian.AppendUint16(b, dst.Port())
 	b = binary.BigEndian.AppendUint16(b, uint16(length))
 	b = append(b, 0, 0)
 	b = append(b, payload...)
-	check := ^fold(sum(pseudo(src.Addr(), dst.Addr(), length), b[udp:]))
+	check := ^fold(sum(pseudo(src.Addr(), dst.Addr(), protoUDP, length), b[udp:]))
 	if check == 0 {
 		check = 0xffff // 0 would say that there is none
 	}
@@ -84,7 +108,7 @@ func ParseUDP(pkt []byte) (src, dst netip.AddrPort, payload []byte, err error) {
 	if len(udp) < UDPLen || int(binary.BigEndian.Uint16(udp[4:])) != len(udp) {
 		return src, dst, nil, ErrLength
 	}
-	if udp[6]|udp[7] != 0 && fold(sum(pseudo(from, to, len(udp)), udp)) != 0xffff {
+	if udp[6]|udp[7] != 0 && fold(sum(pseudo(from, to, protoUDP, len(udp)), udp)) != 0xffff {
 		return src, dst, nil, ErrChecksum
 	}
 	src = netip.AddrPortFrom(from, binary.BigEndian.Uint16(udp))
@@ -115,9 +139,9 @@ func parseIP(pkt []byte) (src, dst netip.Addr, payload []byte, err error) {
 	return src, dst, nil, ErrNotUDP
 }
 
-// pseudo is the sum over the pseudo header of UDP.
-func pseudo(src, dst netip.Addr, length int) uint64 {
-	return sum(sum(protoUDP+uint64(length), src.AsSlice()), dst.AsSlice())
+// pseudo is the sum over the pseudo header of a protocol.
+func pseudo(src, dst netip.Addr, proto byte, length int) uint64 {
+	return sum(sum(uint64(proto)+uint64(length), src.AsSlice()), dst.AsSlice())
 }
 
 // sum adds the 16-bit words of b to s.

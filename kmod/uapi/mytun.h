@@ -160,8 +160,8 @@ struct mytun_rings {
  *            that is set stays set.
  * @reserved: zero
  * @drops:    in rx_prod: packets that were dropped because they did not fit, in
- *            tx_cons: records whose packet was dropped as malformed or because
- *            the interface was down. Free-running.
+ *            tx_cons: records whose packet was dropped: malformed, its virtio
+ *            fields refused, the interface down, or no memory. Free-running.
  *
  * The kernel's own copies are the authority: it never reads back what it wrote
  * here, and what the program writes here it loads once and checks.
@@ -237,7 +237,8 @@ struct mytun_rec {
  * @ring_size_min: limits of rx_size and tx_size
  * @ring_size_max: limits of rx_size and tx_size
  * @queue:         index of this queue; it changes when a lower queue detaches.
- *                 ~0 when the file is not attached
+ *                 ~0 when the file is not attached, or out of service by
+ *                 TUNSETQUEUE
  * @ifindex:       index of the interface; 0 when the file is not attached
  * @queues_max:    the most queues of one interface
  * @reserved:      zero
@@ -265,11 +266,13 @@ struct mytun_info {
  *   ENOMEM  no memory, or the limit of the caller's memory cgroup
  *   EINTR   a fatal signal while the memory was being allocated
  *   EFAULT  bad pointer
- * From then on read(2) and write(2) answer EBUSY, packets that were waiting to be
- * read are lost, and the ioctls of if_tun.h work as before.
+ * From then on read(2) and write(2) answer EBUSY (EBADFD once detached), packets that
+ * were waiting to be read are lost, and the ioctls of if_tun.h work as before, but for
+ * one: a file that has had rings cannot be attached anew, TUNSETIFF answers EINVAL.
  *
  * mmap answers EINVAL before this ioctl or with another offset than 0 or another
- * length than map_size, and EPERM without MAP_SHARED. A mapping keeps
+ * length than map_size, EPERM without MAP_SHARED or with PROT_EXEC, and EACCES if the
+ * file is not open for reading and writing. A mapping keeps
  * the open file alive: closing the descriptor neither detaches the queue nor
  * deletes the interface while something is mapped; MYTUN_IOC_DETACH does.
  *
