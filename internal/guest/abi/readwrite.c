@@ -33,6 +33,17 @@ TEST(read_and_write_are_busy)
 	udp_expect_none(udp);
 }
 
+TEST(read_and_write_of_a_detached_queue_are_ebadfd)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	char buf[100] = { 0x45 };
+
+	ring_small(t.fd);
+	must(ioctl(t.fd, MYTUN_IOC_DETACH, 0));
+	expect_errno(read(t.fd, buf, sizeof(buf)), EBADFD);
+	expect_errno(write(t.fd, buf, sizeof(buf)), EBADFD);
+}
+
 static void set_rings(void *arg)
 {
 	struct mytun_rings args = ring_args(1 << 16);

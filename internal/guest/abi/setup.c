@@ -327,3 +327,16 @@ TEST(info_follows_the_queue_to_a_lower_index)
 	tun_close(&t[1]);
 	expect_eq(info(t[2].fd).queue, 0);
 }
+
+TEST(info_of_a_queue_out_of_service_names_no_index)
+{
+	struct tun t = tun_open("", IFF_TUN | IFF_MULTI_QUEUE);
+	struct ifreq ifr = { .ifr_flags = IFF_DETACH_QUEUE };
+
+	must(ioctl(t.fd, TUNSETQUEUE, &ifr));
+	expect_eq(info(t.fd).queue, ~0u);
+	expect_eq(info(t.fd).ifindex, iface_index(t.name));
+	ifr.ifr_flags = IFF_ATTACH_QUEUE;
+	must(ioctl(t.fd, TUNSETQUEUE, &ifr));
+	expect_eq(info(t.fd).queue, 0);
+}
