@@ -91,7 +91,7 @@ measure_tcp() { # measure_tcp NAME ADDRESS
 	local out
 	progress "TCP, $1, $bulk MB"
 	begin
-	out=$(on_left iperf3 -f m -c "$2" -n "${bulk}M")
+	out=$(again on_left iperf3 -f m -c "$2" -n "${bulk}M")
 	finish
 	put "TCP $1|throughput|Mbit/s" "$(word_before receiver Mbits/sec <<<"$out")"
 	put "TCP $1|CPU of the sending end|us/packet" "$(scaled "$left_cpu" 1000 1)"
@@ -102,7 +102,7 @@ measure_udp() { # measure_udp NAME ADDRESS
 	local out seconds total
 	progress "UDP, $1, $small packets of 64 bytes"
 	begin
-	out=$(on_left iperf3 -c "$2" -u -l 64 -b 0 -k "$small")
+	out=$(again on_left iperf3 -c "$2" -u -l 64 -b 0 -k "$small")
 	finish
 	seconds=$(word_before receiver sec <<<"$out")
 	total=$((sent + dropped))
@@ -128,8 +128,8 @@ measure() {
 	on_right iperf3 -s -D
 	sleep 0.3
 	progress "warming up: what is allocated once is allocated"
-	on_left iperf3 -c "$right4" -n 2M >/dev/null
-	on_left iperf3 -c "$right4" -u -l 64 -b 0 -k "$counted" >/dev/null
+	again on_left iperf3 -c "$right4" -n 2M >/dev/null
+	again on_left iperf3 -c "$right4" -u -l 64 -b 0 -k "$counted" >/dev/null
 	measure_ping IPv4 "$right4"
 	measure_ping IPv6 "$right6"
 	measure_tcp IPv4 "$right4"

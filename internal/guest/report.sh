@@ -13,6 +13,9 @@
 # "ok NAME", "not ok NAME: why" or "skip NAME: why"; what a failed test printed follows it, each
 # line behind a "# ". `FILE test_name` runs one test with its output on the terminal.
 
+# shellcheck source=internal/guest/again.sh
+. /guest/again.sh
+
 # A sourced file sees the arguments of the script.
 report_one=${1:-}
 

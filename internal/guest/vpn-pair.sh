@@ -14,6 +14,9 @@
 left4=10.9.0.2 left6=fd00:9::2 right4=10.9.0.1 right6=fd00:9::1
 left_pid='' right_pid=''
 
+# shellcheck source=internal/guest/again.sh
+. /guest/again.sh
+
 on_left() { ip netns exec left "$@"; }
 on_right() { ip netns exec right "$@"; }
 

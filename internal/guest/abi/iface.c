@@ -151,12 +151,35 @@ static void ipv6_on(const char *name)
 	}
 }
 
+/* The kernel takes its time to believe in an IPv6 address, and to route to it. */
+static bool ipv6_ready(const char *name)
+{
+	const char *line, *addr = "fd090000000000000000000000000001";
+	char want[64];
+	unsigned int flags;
+
+	line = read_file("/proc/net/if_inet6");
+	if (!(line = strstr(line, addr)) ||
+	    sscanf(line, "%*s %*x %*x %*x %x", &flags) != 1 || (flags & IFA_F_TENTATIVE))
+		return false;
+	snprintf(want, sizeof(want), "%s 80 ", addr);
+	for (line = read_file("/proc/net/ipv6_route"); (line = strstr(line, want)); line++) {
+		char dev[32] = "";
+
+		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %31s", dev) == 1 &&
+		    !strcmp(dev, name))
+			return true;
+	}
+	return false;
+}
+
 void iface_up(const char *name)
 {
 	ipv6_on(name);
 	set_flags(name, IFF_UP | IFF_NOARP, IFF_MULTICAST);
 	add_addr(name, AF_INET, HERE4, 24);
 	add_addr(name, AF_INET6, HERE6, 64);
+	eventually(ipv6_ready(name));
 }
 
 void iface_up_bare(const char *name)

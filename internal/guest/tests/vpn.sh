@@ -36,10 +36,10 @@ carries() {
 	for to in "$right4" "$right6"; do
 		on_left ping -c 5 -i 0.2 -W 5 "$to"
 		on_left ping -c 3 -i 0.2 -W 5 -s 1300 "$to"
-		on_left iperf3 -c "$to" -n 1M -P 2
-		on_left iperf3 -c "$to" -n 1M -R
-		on_left iperf3 -c "$to" -u -l 64 -b 500K -k 300
-		on_left iperf3 -c "$to" -u -l 1300 -b 5M -k 200 -R
+		again on_left iperf3 -c "$to" -n 1M -P 2
+		again on_left iperf3 -c "$to" -n 1M -R
+		again on_left iperf3 -c "$to" -u -l 64 -b 500K -k 300
+		again on_left iperf3 -c "$to" -u -l 1300 -b 5M -k 200 -R
 	done
 	on_right ping -c 3 -i 0.2 -W 5 "$left4"
 	on_right ping -c 3 -i 0.2 -W 5 "$left6"
@@ -73,7 +73,7 @@ lost() {
 	start_tunnel "$1" >&2
 	on_right iperf3 -s -D >&2
 	eventually 5 on_left iperf3 -c "$right4" -n 16K >&2
-	on_left iperf3 -c "$right4" -u -l 64 -b 512K -k 3000 | tee /dev/stderr |
+	again on_left iperf3 -c "$right4" -u -l 64 -b 512K -k 3000 | tee /dev/stderr |
 		sed -n 's|.* \([0-9]*\)/[0-9]* (.*receiver|\1|p'
 	kill "$(pidof iperf3)"
 	stop_tunnel >&2
