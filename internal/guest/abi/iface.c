@@ -151,12 +151,45 @@ static void ipv6_on(const char *name)
 	}
 }
 
+static bool has_local_route(const char *name)
+{
+	FILE *f = fopen("/proc/thread-self/net/ipv6_route", "re");
+	uint8_t here[16];
+	char want[33], line[256], addr[33], dev[IFNAMSIZ];
+	unsigned int prefix;
+	bool found = false;
+
+	if (!f)
+		return true; /* nothing to look at */
+	inet_pton(AF_INET6, HERE6, here);
+	for (size_t i = 0; i < sizeof(here); i++)
+		sprintf(want + 2 * i, "%02x", here[i]);
+	while (!found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%32s %x %*s %*s %*s %*s %*s %*s %*s %15s", addr, &prefix,
+			       dev) == 3 &&
+			prefix == 128 && !strcmp(addr, want) && !strcmp(dev, name);
+	fclose(f);
+	return found;
+}
+
+/*
+ * A worker of the kernel makes the route to an IPv6 address, and what arrives before that
+ * is thrown away: on 6.12 often seen, with any driver. An interface that gets no route is the
+ * business of the test that misses it.
+ */
+static void wait_for_local_route(const char *name)
+{
+	for (int i = 0; i < 1000 && !has_local_route(name); i++)
+		usleep(1000);
+}
+
 void iface_up(const char *name)
 {
 	ipv6_on(name);
 	set_flags(name, IFF_UP | IFF_NOARP, IFF_MULTICAST);
 	add_addr(name, AF_INET, HERE4, 24);
 	add_addr(name, AF_INET6, HERE6, 64);
+	wait_for_local_route(name);
 }
 
 void iface_up_bare(const char *name)
