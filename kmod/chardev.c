@@ -133,6 +133,11 @@ static int mytun_fasync(int fd, struct file *file, int on)
 	struct mytun_queue *q = file->private_data;
 	int err;
 
+	if (on) {
+		err = file_f_owner_allocate(file);
+		if (err)
+			return err;
+	}
 	err = fasync_helper(fd, file, on, &q->fasync);
 	if (err < 0)
 		return err;

@@ -5,6 +5,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,12 +19,19 @@ import (
 type kernelSource struct {
 	suite    string
 	makeArgs []string // what the build of a module needs beyond the common arguments
+	libs     []string // libraries that its build tools need, where this machine's may be too old
 }
 
 var kernelSources = map[string]kernelSource{
 	"5.10": {suite: "bullseye"},
 	"6.1":  {suite: "bookworm"},
 	"6.12": {suite: "bookworm-backports"},
+	"7.2": {
+		suite: "sid",
+		// Their compiler knows options and attributes that gcc 12 does not.
+		makeArgs: []string{"CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT=", "KCFLAGS=-Wno-attributes"},
+		libs:     []string{"libc6", "libelf1t64", "libssl3t64", "libzstd1", "zlib1g"},
+	},
 }
 
 const defaultKernel = "6.1"
@@ -66,6 +74,8 @@ var (
 	imagePackage   = regexp.MustCompile(`^linux-image-\d`)
 	headersPackage = regexp.MustCompile(`^linux-headers-\d`)
 	buildPackage   = regexp.MustCompile(`^linux-(headers-\d.*-common|kbuild-|compiler-gcc-)`)
+	// Newer images are empty packages that depend on their parts.
+	partPackage = regexp.MustCompile(`^linux-(base|binary|modules)-\d`)
 )
 
 func unpackKernel(src kernelSource, tmp, final string) error {
@@ -84,16 +94,25 @@ func unpackKernel(src kernelSource, tmp, final string) error {
 	if len(image) != 1 || len(headers) != 1 {
 		return fmt.Errorf("expected one image and one headers package in Debian %s, found %q and %q", src.suite, image, headers)
 	}
+	parts, err := apt.depends(image[0], partPackage)
+	if err != nil {
+		return err
+	}
 	build, err := apt.depends(headers[0], buildPackage)
 	if err != nil {
 		return err
 	}
-	debs, err := apt.download(slices.Concat(image, headers, build)...)
+	debs, err := apt.download(slices.Concat(image, parts, headers, build)...)
 	if err != nil {
 		return err
 	}
 	for _, deb := range debs {
 		if err := command("", "dpkg", "-x", deb, tmp); err != nil {
+			return err
+		}
+	}
+	if len(src.libs) > 0 {
+		if err := addLibraries(apt, src.libs, tmp, final); err != nil {
 			return err
 		}
 	}
@@ -148,4 +167,39 @@ func relocateHeaders(makefile, root string) error {
 	moved := regexp.MustCompile(`(include |KBUILD_OUTPUT=)/usr/src/`).
 		ReplaceAll(text, []byte("${1}"+strings.ReplaceAll(root, "$", "$$")+"/usr/src/"))
 	return os.WriteFile(makefile, moved, 0o644)
+}
+
+// addLibraries makes the programs of the kernel's build run on libraries of their own suite, which are
+// unpacked beside them: each becomes a script that starts it with the loader that belongs to these.
+func addLibraries(apt *aptDir, libs []string, root, final string) error {
+	debs, err := apt.download(libs...)
+	if err != nil {
+		return err
+	}
+	const dir = "libraries"
+	for _, deb := range debs {
+		if err := command("", "dpkg", "-x", deb, filepath.Join(root, dir)); err != nil {
+			return err
+		}
+	}
+	lib := filepath.Join(final, dir, "usr/lib/x86_64-linux-gnu")
+	tools, err := filepath.Glob(filepath.Join(root, "usr/lib/linux-kbuild-*"))
+	if err != nil || len(tools) != 1 {
+		return fmt.Errorf("expected one linux-kbuild, found %q: %v", tools, err)
+	}
+	return filepath.WalkDir(tools[0], func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || !isDynamic(path) {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if err := os.Rename(path, path+".elf"); err != nil {
+			return err
+		}
+		script := fmt.Sprintf("#!/bin/sh\nexec '%s/ld-linux-x86-64.so.2' --argv0 \"$0\" --library-path '%s' '%s.elf' \"$@\"\n",
+			lib, lib, filepath.Join(final, rel))
+		return os.WriteFile(path, []byte(script), 0o755)
+	})
 }

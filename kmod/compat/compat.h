@@ -8,6 +8,7 @@
 
 #include <linux/etherdevice.h>
 #include <linux/fs.h>
+#include <linux/if_tun.h>
 #include <linux/mm.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
@@ -31,6 +32,32 @@ static inline void mytun_dev_set_lltx(struct net_device *dev)
 #else
 #define mytun_tx_dropped_inc(dev) atomic_long_inc(&(dev)->tx_dropped)
 #define mytun_rx_dropped_inc(dev) atomic_long_inc(&(dev)->rx_dropped)
+#endif
+
+/* A device's own per-CPU counters: filled in and read by hand before. */
+#ifndef MYTUN_HAVE_TSTATS64
+static inline void dev_get_tstats64(struct net_device *dev, struct rtnl_link_stats64 *stats)
+{
+	netdev_stats_to_stats64(stats, &dev->stats);
+	dev_fetch_sw_netstats(stats, dev->tstats);
+}
+#endif
+#ifndef MYTUN_HAVE_TSTATS_TX_ADD
+static inline void dev_sw_netstats_tx_add(struct net_device *dev, unsigned int packets,
+					  unsigned int len)
+{
+	struct pcpu_sw_netstats *tstats = this_cpu_ptr(dev->tstats);
+
+	u64_stats_update_begin(&tstats->syncp);
+	tstats->tx_bytes += len;
+	tstats->tx_packets += packets;
+	u64_stats_update_end(&tstats->syncp);
+}
+#endif
+
+/* TUNSETIFF's flag for an interface without a carrier: this module honours it anyway. */
+#ifndef IFF_NO_CARRIER
+#define IFF_NO_CARRIER 0x0040
 #endif
 
 /* Reasons of drops. */
@@ -71,6 +98,14 @@ static inline void mytun_sock_init(struct socket *sock, struct sock *sk, kuid_t 
 /* An skb from NAPI's own cache. */
 #ifndef MYTUN_HAVE_NAPI_BUILD_SKB
 #define napi_build_skb(data, size) build_skb(data, size)
+#endif
+
+/* Whom a file signals: part of the file before, to be allocated now. */
+#ifndef MYTUN_HAVE_FILE_F_OWNER
+static inline int file_f_owner_allocate(struct file *file)
+{
+	return 0;
+}
 #endif
 
 /* Flags of a mapping: a field before. */

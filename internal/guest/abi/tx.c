@@ -305,6 +305,8 @@ TEST(a_thread_of_the_kernel_can_serve_the_ring)
 
 	sysfs_here();
 	snprintf(path, sizeof(path), "/sys/class/net/%s/threaded", t.name);
+	if (access(path, F_OK))
+		skip("this kernel has no threads for NAPI");
 	must(write_file(path, "1"));
 	send_batch(&r, &t, udp, 100);
 	must(write_file(path, "0"));
