@@ -161,6 +161,7 @@ struct mytun_rings_mem {
  * @socket:   what @sk wants beside it; its wait queue is the file's
  * @md:       the interface, or NULL
  * @rings:    NULL until MYTUN_IOC_RINGS
+ * @mode:     MYTUN_IOC_SET_MODE; written under RTNL, its fields read anywhere
  * @readq:    packets for read(2), while there are no rings
  * @fasync:   whom to send SIGIO
  * @napi:     consumes the TX ring
@@ -174,6 +175,7 @@ struct mytun_queue {
 	struct socket socket;
 	struct mytun_dev __rcu *md;
 	struct mytun_rings_mem *rings;
+	struct mytun_mode mode;
 	struct ptr_ring readq;
 	struct fasync_struct *fasync;
 	struct napi_struct napi;
@@ -300,6 +302,12 @@ long mytun_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 #ifdef CONFIG_COMPAT
 long mytun_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 #endif
+
+/* mode.c */
+#define MYTUN_MODE_FLAGS_SERVED 0
+#define MYTUN_INJECTIONS_SERVED BIT(MYTUN_INJECT_SOFTIRQ)
+long mytun_ioc_set_mode(struct mytun_queue *q, const void __user *argp);
+long mytun_ioc_get_mode(struct mytun_queue *q, void __user *argp);
 
 /* packet_rx.c: one packet a read(2) */
 bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb);
