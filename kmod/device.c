@@ -47,8 +47,9 @@ static bool mytun_deliver(struct mytun_dev *md, struct mytun_queue *q, struct sk
 }
 
 /*
- * A super-packet that must be taken apart, and not by mytun_cut_init(): when the program
- * just changed its mind, or when queues with rings and without share an interface.
+ * A super-packet that mytun_cut_init() cannot take apart, or that is for a queue without
+ * rings: the stack's own segmentation does it, called from here and not by way of
+ * ndo_features_check, which would be asked about each small packet, too.
  */
 static bool mytun_deliver_segments(struct mytun_dev *md, struct mytun_queue *q,
 				   struct sk_buff *skb)
@@ -91,29 +92,6 @@ static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
 	rcu_read_unlock();
 
 	return sent ? NETDEV_TX_OK : NET_XMIT_DROP;
-}
-
-/* Of a super-packet that is neither wanted whole nor can be cut, the stack makes packets. */
-static netdev_features_t mytun_gso_check(const struct sk_buff *skb, struct net_device *dev,
-					 netdev_features_t features)
-{
-	if (skb_is_gso(skb) && !mytun_takes(netdev_priv(dev), skb) && !mytun_can_cut(skb))
-		features &= ~NETIF_F_GSO_MASK;
-	return features;
-}
-
-static netdev_features_t mytun_tun_features_check(struct sk_buff *skb,
-						  struct net_device *dev,
-						  netdev_features_t features)
-{
-	return mytun_gso_check(skb, dev, vlan_features_check(skb, features));
-}
-
-static netdev_features_t mytun_tap_features_check(struct sk_buff *skb,
-						  struct net_device *dev,
-						  netdev_features_t features)
-{
-	return mytun_gso_check(skb, dev, features);
 }
 
 static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
@@ -298,7 +276,6 @@ static void mytun_set_rx_mode(struct net_device *dev)
 
 static const struct net_device_ops mytun_tun_ops = {
 	MYTUN_DEV_OPS,
-	.ndo_features_check = mytun_tun_features_check,
 };
 
 static const struct net_device_ops mytun_tap_ops = {
@@ -306,7 +283,7 @@ static const struct net_device_ops mytun_tap_ops = {
 	.ndo_set_rx_mode = mytun_set_rx_mode,
 	.ndo_set_mac_address = eth_mac_addr,
 	.ndo_validate_addr = eth_validate_addr,
-	.ndo_features_check = mytun_tap_features_check,
+	.ndo_features_check = passthru_features_check,
 };
 
 static void mytun_setup(struct net_device *dev)

@@ -35,7 +35,7 @@ static u32 mytun_rx_need(const struct mytun_ring_rx *rx, u32 len)
 }
 
 /* The free bytes, looked at closely if @need are wanted; -EIO when the program lied. */
-static s64 mytun_rx_room(struct mytun_ring_rx *rx, u32 need)
+static __always_inline s64 mytun_rx_room(struct mytun_ring_rx *rx, u32 need)
 {
 	u32 room = rx->size - (rx->pos - rx->cons);
 	u32 cons;
@@ -58,8 +58,8 @@ static s64 mytun_rx_room(struct mytun_ring_rx *rx, u32 need)
  * longer; for as many of them as there is room. They are visible to the program,
  * busy, when this returns. Return: how many; from *@start on.
  */
-static unsigned int mytun_rx_reserve(struct mytun_queue *q, struct mytun_rings_mem *r,
-				     unsigned int count, u32 len, u32 last, u32 *start)
+static __always_inline unsigned int mytun_rx_reserve(struct mytun_queue *q, struct mytun_rings_mem *r,
+						     unsigned int count, u32 len, u32 last, u32 *start)
 {
 	struct mytun_ring_rx *rx = &r->rx;
 	u32 need = mytun_rx_need(rx, len);
@@ -105,7 +105,7 @@ unlock:
 /* Everything of the header but the size, which is busy until the end. Return: where the
  * packet goes.
  */
-static u8 *mytun_rx_head(struct mytun_rec *rec, const struct mytun_rec *head)
+static __always_inline u8 *mytun_rx_head(struct mytun_rec *rec, const struct mytun_rec *head)
 {
 	memcpy((u8 *)rec + sizeof(rec->size), (u8 *)head + sizeof(head->size),
 	       sizeof(*head) - sizeof(head->size));
@@ -135,8 +135,8 @@ static void mytun_rx_wake(struct mytun_queue *q, struct mytun_rings_mem *r, u32 
 }
 
 /* One record for each segment; all of them are finished packets. */
-static bool mytun_rx_cut(struct mytun_queue *q, struct mytun_rings_mem *r,
-			 const struct sk_buff *skb, struct mytun_rec *head)
+static noinline bool mytun_rx_cut(struct mytun_queue *q, struct mytun_rings_mem *r,
+				  const struct sk_buff *skb, struct mytun_rec *head)
 {
 	struct mytun_ring_rx *rx = &r->rx;
 	struct mytun_rec *rec;
@@ -175,8 +175,8 @@ static void mytun_rx_copy(const struct sk_buff *skb, u8 *to)
 }
 
 /* One record. @finish: complete the checksum on the way. */
-static bool mytun_rx_one(struct mytun_queue *q, struct mytun_rings_mem *r,
-			 const struct sk_buff *skb, struct mytun_rec *head, bool finish)
+static __always_inline bool mytun_rx_one(struct mytun_queue *q, struct mytun_rings_mem *r,
+					 const struct sk_buff *skb, struct mytun_rec *head, bool finish)
 {
 	struct mytun_rec *rec;
 	u32 start, need;
@@ -228,7 +228,7 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 		   struct sk_buff *skb)
 {
 	struct mytun_rec head = {};
-	bool sent;
+	bool finish = false, sent;
 
 	if (unlikely(skb_vlan_tag_present(skb))) {
 		skb = __vlan_hwaccel_push_inside(skb);
@@ -246,18 +246,18 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 	if (r->flags & MYTUN_RINGS_F_HASH)
 		head.hash = __skb_get_hash_symmetric(skb);
 
-	skb_tx_timestamp(skb);
-	if (likely(skb->ip_summed != CHECKSUM_PARTIAL && !skb_is_gso(skb))) {
-		sent = mytun_rx_one(q, r, skb, &head, false);
-	} else if (mytun_takes(md, skb)) {
-		if (mytun_rx_vnet(&head, skb))
+	/* skb_tx_timestamp() without the part that only a PHY has. */
+	if (unlikely(skb_shinfo(skb)->tx_flags & SKBTX_SW_TSTAMP))
+		skb_tstamp_tx(skb, NULL);
+	if (skb->ip_summed == CHECKSUM_PARTIAL || skb_is_gso(skb)) {
+		finish = !mytun_takes(md, skb);
+		if (!finish && mytun_rx_vnet(&head, skb))
 			goto drop;
-		sent = mytun_rx_one(q, r, skb, &head, false);
-	} else if (skb_is_gso(skb)) {
-		sent = mytun_rx_cut(q, r, skb, &head);
-	} else {
-		sent = mytun_rx_one(q, r, skb, &head, true);
 	}
+	if (finish && skb_is_gso(skb))
+		sent = mytun_rx_cut(q, r, skb, &head);
+	else
+		sent = mytun_rx_one(q, r, skb, &head, finish);
 	if (likely(sent)) {
 		consume_skb(skb);
 		return true;
