@@ -104,7 +104,7 @@ func cmdFetch(args []string) error {
 
 func cmdCheckpatch(args []string) error {
 	newFlags("checkpatch", "").Parse(args)
-	path, err := fetchCheckpatch()
+	path, err := fetchSource(checkpatchFile)
 	if err != nil {
 		return err
 	}

@@ -137,6 +137,9 @@ func buildTests(dir string) error {
 	if err := buildGoTests(filepath.Join(dir, "go")); err != nil {
 		return err
 	}
+	if err := buildSelftest(filepath.Join(dir, "selftest")); err != nil {
+		return err
+	}
 	return buildCTests(filepath.Join(dir, "bin"))
 }
 
