@@ -52,6 +52,13 @@ func cmdTest(args []string) error {
 		}
 		spec.Files = append(spec.Files, guestFile{Src: filepath.Join(p.dir, p.product), Dst: p.dst})
 	}
+	for _, p := range laterPrograms {
+		file, err := p.fetch()
+		if err != nil {
+			return err
+		}
+		spec.Files = append(spec.Files, file)
+	}
 	bin := filepath.Join(scratch, "test")
 	if err := buildTests(bin); err != nil {
 		return err
