@@ -70,7 +70,7 @@ arrived() { sed -n 's|.* \([0-9]*\)/\([0-9]*\) (.*receiver.*|\2 \1|p' | awk '{ p
 carries_iperf3() {
 	local to=$1 name=$2 way n rx tx
 	rx=$(bytes_of a "$name" rx) tx=$(bytes_of a "$name" tx)
-	ip netns exec b iperf3 -s >/dev/null &
+	listening_in b :5201 || ip netns exec b iperf3 -s >/dev/null &
 	eventually 10 listening_in b :5201
 	for way in "" -R; do
 		# shellcheck disable=SC2086 # an option, or none

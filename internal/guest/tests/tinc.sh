@@ -7,7 +7,7 @@
 # shellcheck source=internal/guest/two-hosts.sh
 . /guest/two-hosts.sh
 
-export TEST_SECONDS=120
+export TEST_SECONDS=200
 
 # configure HOST LINE...: writes the configuration of host a or b below /tmp/tinc, with the lines.
 configure() {

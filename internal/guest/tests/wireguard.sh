@@ -7,7 +7,7 @@
 # shellcheck source=internal/guest/two-hosts.sh
 . /guest/two-hosts.sh
 
-export TEST_SECONDS=120
+export TEST_SECONDS=200
 
 # Of a later Debian: it moves packets with a virtio header and asks for offloads.
 offloading=/test/debian/wireguard-go
@@ -44,8 +44,6 @@ tunnel() {
 	ip netns exec a ping -q -c 5 -i 0.1 -W 5 -s 1300 fd00:9::2
 	megabyte_to 10.9.0.2
 	carries_iperf3 10.9.0.2 wg-a
-	carries_iperf3 fd00:9::2 wg-a
-	ip netns exec b wg show wg-b
 }
 
 test_carries_packets() {
@@ -57,6 +55,7 @@ test_carries_packets_with_offloads() {
 	[ -x $offloading ] || skip "the later wireguard-go is not in this guest"
 	local host
 	tunnel $offloading
+	carries_iperf3 fd00:9::2 wg-a
 	for host in a b; do
 		ip netns exec $host ethtool -k wg-$host >/tmp/features
 		grep '^tcp-segmentation-offload: on' /tmp/features || fail "it asked for no offloads"
