@@ -81,7 +81,8 @@ carries_iperf3() {
 		[ "$n" -gt 0 ] || fail "of 100 packets over UDP ${way:+(iperf3 $way) }$n arrived"
 	done
 	rx=$(($(bytes_of a "$name" rx) - rx)) tx=$(($(bytes_of a "$name" tx) - tx))
-	if [ $rx -lt 1000000 ] || [ $tx -lt 1000000 ]; then
+	# iperf3 ends when it has sent a megabyte, whether or not the last of it has come to the wire.
+	if [ $rx -lt 500000 ] || [ $tx -lt 500000 ]; then
 		fail "iperf3 ran, and $name of host a received $rx bytes and sent $tx"
 	fi
 }
