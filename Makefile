@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Everything that a user or a developer starts. "make" alone lists it.
 
-# Kernels that the tests boot; `go run ./internal/vm fetch -h` lists those there are.
-KERNELS ?= 6.1
+# Kernels that the tests boot, all of the tests on each: "all", or names that `go run ./internal/vm
+# kernels` prints. If empty it is 6.1, and for the essential tests another one, by turns.
+KERNELS ?=
 
 # Where the module is built for and installed to; DESTDIR is honoured.
 KREL   ?= $(shell uname -r)

@@ -164,15 +164,14 @@ static void mytun_dev_free(struct net_device *dev)
 	dev->tstats = NULL;
 }
 
+/*
+ * There is no ndo_stop, which would stop the queues: a sender that is past the core's
+ * check of IFF_UP would find one without a qdisc stopped, and the core then blames the
+ * driver in the log. mytun_xmit() takes packets at any time.
+ */
 static int mytun_dev_open(struct net_device *dev)
 {
 	netif_tx_start_all_queues(dev);
-	return 0;
-}
-
-static int mytun_dev_stop(struct net_device *dev)
-{
-	netif_tx_stop_all_queues(dev);
 	return 0;
 }
 
@@ -269,8 +268,8 @@ static void mytun_set_rx_mode(struct net_device *dev)
 
 #define MYTUN_DEV_OPS                                                                         \
 	.ndo_init = mytun_dev_init, .ndo_uninit = mytun_dev_uninit,                           \
-	.ndo_open = mytun_dev_open, .ndo_stop = mytun_dev_stop,                               \
-	.ndo_start_xmit = mytun_xmit, .ndo_select_queue = mytun_select_queue,                 \
+	.ndo_open = mytun_dev_open, .ndo_start_xmit = mytun_xmit,                             \
+	.ndo_select_queue = mytun_select_queue,                                               \
 	.ndo_fix_features = mytun_fix_features, .ndo_set_rx_headroom = mytun_set_rx_headroom, \
 	.ndo_get_stats64 = mytun_get_stats64, .ndo_change_carrier = mytun_change_carrier
 

@@ -2,7 +2,12 @@
 
 package main
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
 
 func TestRow(t *testing.T) {
 	for _, c := range []struct {
@@ -61,8 +66,23 @@ func TestSegmentsArrive(t *testing.T) {
 				t.Errorf("%s: datagram %d is number %d with %d bytes", address, i, d[0], len(d))
 			}
 		}
-		if messages != 1 {
+		if messages != 1 && !cutsSegments(t) {
 			t.Errorf("%s: 10 datagrams arrive as %d messages", address, messages)
 		}
 	}
+}
+
+// cutsSegments says whether the kernel cuts a message into datagrams even where it stays on the
+// machine. Until 5.10 it does: the loopback interface and veth have no tx-udp-segmentation there.
+func cutsSegments(t *testing.T) bool {
+	t.Helper()
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	return major < 5 || major == 5 && minor <= 10
 }

@@ -425,7 +425,12 @@ func TestRestartAndRoaming(t *testing.T) {
 		before := s.listener.totals()
 		s.echoUDP(t, inner4)
 		s.relay.set(nil)
-		now := s.listener.totals()
+		// They may be behind the echoes, which came by the other queue.
+		now := before
+		eventually(t, fmt.Sprintf("%d old datagrams are dropped", again), func() bool {
+			now = s.listener.totals()
+			return now.drops()-before.drops() >= uint64(again)
+		})
 		if got := now.drops() - before.drops(); got != uint64(again) || again == 0 {
 			t.Errorf("of %d old datagrams %d are dropped", again, got)
 		}
@@ -491,6 +496,9 @@ func TestFlowKeepsItsQueue(t *testing.T) {
 
 // Under load there are fewer allocations than packets, by far.
 func TestHotPathDoesNotAllocate(t *testing.T) {
+	if cutsSegments(t) {
+		t.Skip("this kernel gives each datagram by itself, and ReadBatch an address with each")
+	}
 	backends(t, func(t *testing.T, b mytun.Backend) {
 		s := tunnelOver(t, b, right4, 1)
 		server, client := s.tcp(t, inner4)

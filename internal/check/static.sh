@@ -49,7 +49,7 @@ line_length() {
 
 checkpatch() {
 	local script
-	script=$(go run ./internal/vm checkpatch)
+	script=$("$VM" checkpatch)
 	grep -v '^#' internal/check/checkpatch.conf |
 		xargs perl "$script" --strict --no-tree --show-types --terse --quiet --no-summary \
 			--max-line-length=$COLUMNS_MAX --file "${kmod_files[@]}" --
@@ -82,7 +82,7 @@ check "SPDX headers" spdx
 check "checkpatch" checkpatch
 check "header for programs, C99" header gcc -std=c99 -x c
 check "header for programs, C++11" header g++ -std=c++11 -x c++
-for kernel in ${KERNELS:-6.1}; do
-	check "module without warnings (W=1), $kernel" go run ./internal/vm build -kernel "$kernel" -strict
-	check "module under sparse, $kernel" go run ./internal/vm build -kernel "$kernel" -sparse
+for kernel in $(kernels); do
+	check "module without warnings (W=1), $kernel" "$VM" build -kernel "$kernel" -strict
 done
+check "module under sparse, $MAIN_KERNEL" "$VM" build -kernel "$MAIN_KERNEL" -sparse

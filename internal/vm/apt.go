@@ -45,10 +45,26 @@ func openApt(dir, suite string) (*aptDir, error) {
 	}
 	a := &aptDir{dir, suite}
 	if _, err := a.run("apt-get", "update", "--error-on=any"); err != nil {
-		return nil, fmt.Errorf("cannot read the package index of Debian %s: %w\n"+
-			"does `apt-get update` work on this machine, and does its mirror carry %s?", suite, err, suite)
+		return nil, orMissing("Debian "+suite, fmt.Errorf("cannot read the package index of Debian %s: %w\n"+
+			"does `apt-get update` work on this machine, and does its mirror carry %s?", suite, err, suite))
 	}
 	return a, nil
+}
+
+// A missingError says that a mirror was reached and does not have, or no longer has, what it was asked
+// for. Trying again does not help, and the project is not at fault.
+type missingError struct{ error }
+
+// notThere is how apt says so, of a suite, of a file that the index names, and of a package.
+var notThere = regexp.MustCompile(`(?m)^.*(\b404\b|(not|no longer) have a Release file|` +
+	`No packages found|Unable to locate package|no installation candidate|Can't select).*$`)
+
+// orMissing makes a missingError of an error in which apt says that a thing is not there.
+func orMissing(thing string, err error) error {
+	if said := notThere.FindString(err.Error()); said != "" {
+		return missingError{fmt.Errorf("the mirror does not have %s: %s", thing, strings.TrimSpace(said))}
+	}
+	return err
 }
 
 // Backports and unstable have no security archive of their own.
@@ -85,7 +101,7 @@ func (a *aptDir) runIn(dir, tool string, args ...string) (string, error) {
 func (a *aptDir) depends(pkg string, pattern *regexp.Regexp) ([]string, error) {
 	out, err := a.run("apt-cache", "show", "--no-all-versions", pkg)
 	if err != nil {
-		return nil, fmt.Errorf("no package %s in Debian %s: %w", pkg, a.suite, err)
+		return nil, orMissing(pkg, fmt.Errorf("no package %s in Debian %s: %w", pkg, a.suite, err))
 	}
 	var names []string
 	for line := range strings.Lines(out) {
@@ -112,8 +128,8 @@ func (a *aptDir) download(pkgs ...string) ([]string, error) {
 	for _, pkg := range pkgs {
 		step("downloading %s from Debian %s", pkg, a.suite)
 		if _, err := a.runIn(dir, "apt-get", "download", pkg); err != nil {
-			return nil, fmt.Errorf("cannot download %s from Debian %s: %w\n"+
-				"try again; if the package has left the mirror, its index is older than its files", pkg, a.suite, err)
+			return nil, orMissing(pkg, fmt.Errorf("cannot download %s from Debian %s: %w\n"+
+				"try again; if the package has left the mirror, its index is older than its files", pkg, a.suite, err))
 		}
 		found, err := filepath.Glob(filepath.Join(dir, pkg+"_*.deb"))
 		if err != nil || len(found) != 1 {

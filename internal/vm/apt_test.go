@@ -2,7 +2,10 @@
 
 package main
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 func TestParseMirrors(t *testing.T) {
 	for _, tt := range []struct{ name, targets, archive, security string }{
@@ -30,5 +33,25 @@ http://a.example/debian/|bookworm|main|$(ORIGIN)
 				t.Errorf("got %q, %q; want %q, %q", archive, security, tt.archive, tt.security)
 			}
 		})
+	}
+}
+
+func TestMissing(t *testing.T) {
+	for _, tt := range []struct {
+		said    string
+		missing bool
+	}{
+		{"E: The repository 'http://a.example/debian gone Release' does not have a Release file.", true},
+		{"E: Failed to fetch http://a.example/debian/x.deb  404  Not Found [IP: 192.0.2.1 80]", true},
+		{"E: No packages found", true},
+		{"E: Unable to locate package linux-image-9.9", true},
+		{"E: Failed to fetch http://a.example/debian/x.deb  Could not connect to a.example:80", false},
+		{"Temporary failure resolving 'a.example'", false},
+		{"E: Failed to fetch http://a.example/debian/x.deb  503  Service Unavailable", false},
+	} {
+		var missing missingError
+		if got := errors.As(orMissing("a package", errors.New(tt.said)), &missing); got != tt.missing {
+			t.Errorf("missing is %v: %s", got, tt.said)
+		}
 	}
 }

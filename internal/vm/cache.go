@@ -71,7 +71,8 @@ func removeCache() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"checkpatch", "checkpatch.lock", "image", "kernel", "ko"} {
+	old := []string{"checkpatch", "checkpatch.lock"} // that is, of earlier versions
+	for _, name := range append(old, "image", "kernel", "ko", "program", "source") {
 		if err := os.RemoveAll(filepath.Join(cache, name)); err != nil {
 			return err
 		}

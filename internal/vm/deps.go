@@ -35,6 +35,9 @@ var guestTools = []tool{
 	{"/usr/bin/strace", "strace"},
 	{"/usr/bin/tcpdump", "tcpdump"},
 	{"/usr/bin/unshare", "util-linux"},
+	{"/usr/bin/wg", "wireguard-tools"},
+	{"/usr/bin/wireguard-go", "wireguard-go"},
+	{"/usr/sbin/tincd", "tinc"},
 }
 
 // hostTools are what fetching, building, booting and the static checks need on this machine.

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 )
@@ -19,6 +20,7 @@ func command(dir, name string, args ...string) error {
 func output(dir, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(interrupted, name, args...)
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C") // what it says may have to be understood
 	var stdout, both bytes.Buffer
 	cmd.Stdout = &teeBuffer{&stdout, &both}
 	cmd.Stderr = &both

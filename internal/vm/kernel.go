@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -40,7 +41,19 @@ func kernelFlag(f *flag.FlagSet) *string {
 	return f.String("kernel", defaultKernel, "kernel `NAME`, one of "+strings.Join(kernelNames(), ", "))
 }
 
-func kernelNames() []string { return slices.Sorted(maps.Keys(kernelSources)) }
+// kernelNames lists the kernels, the oldest first.
+func kernelNames() []string {
+	return slices.SortedFunc(maps.Keys(kernelSources), func(a, b string) int {
+		return cmp.Compare(versionNumber(a), versionNumber(b))
+	})
+}
+
+// versionNumber orders names such as 5.10 and 6.1.
+func versionNumber(name string) int {
+	var major, minor int
+	fmt.Sscanf(name, "%d.%d", &major, &minor)
+	return major<<16 | minor
+}
 
 // A kernel is one that is in the cache, ready to build against and to boot.
 type kernel struct {
@@ -62,7 +75,7 @@ func fetchKernel(name string) (*kernel, error) {
 		return nil, fmt.Errorf("no kernel %q; there are %s", name, strings.Join(kernelNames(), ", "))
 	}
 	root, err := cached("kernel/"+name, func(tmp, final string) error {
-		return unpackKernel(src, tmp, final)
+		return unpackKernel(name, src, tmp, final)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", name, err)
@@ -78,7 +91,14 @@ var (
 	partPackage = regexp.MustCompile(`^linux-(base|binary|modules)-\d`)
 )
 
-func unpackKernel(src kernelSource, tmp, final string) error {
+// isVersion says whether an image's package is of the kernel version name.
+func isVersion(pkg, name string) bool {
+	version := strings.TrimPrefix(pkg, "linux-image-")
+	rest, ok := strings.CutPrefix(version, name)
+	return ok && rest != "" && strings.ContainsAny(rest[:1], ".-+")
+}
+
+func unpackKernel(name string, src kernelSource, tmp, final string) error {
 	apt, err := openApt(filepath.Join(tmp, "apt"), src.suite)
 	if err != nil {
 		return err
@@ -93,6 +113,9 @@ func unpackKernel(src kernelSource, tmp, final string) error {
 	}
 	if len(image) != 1 || len(headers) != 1 {
 		return fmt.Errorf("expected one image and one headers package in Debian %s, found %q and %q", src.suite, image, headers)
+	}
+	if !isVersion(image[0], name) { // suites move on
+		return missingError{fmt.Errorf("suite %s of Debian has %s and no kernel %s", src.suite, image[0], name)}
 	}
 	parts, err := apt.depends(image[0], partPackage)
 	if err != nil {

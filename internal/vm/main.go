@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -24,6 +25,7 @@ import (
 const usage = `usage: go run ./internal/vm COMMAND [FLAGS]
 
   deps            install the Debian packages that the other commands need, if any is missing
+  kernels         print the names of the kernels that there are
   fetch           download a kernel and its headers into the cache; prints where they are
   build           build the module for a kernel; prints the path of the .ko
   run -- CMD...   boot a machine, run CMD in it, exit with its status
@@ -32,12 +34,14 @@ const usage = `usage: go run ./internal/vm COMMAND [FLAGS]
   checkpatch      download the kernel's checkpatch; prints its path
   distclean       remove all that the cache holds
 
-"COMMAND -h" lists the flags. The cache is $MYTUN_CACHE, else ~/.cache/mytun.
+"COMMAND -h" lists the flags. The cache is $MYTUN_CACHE, else ~/.cache/mytun. The exit status is 3
+where Debian's mirror does not have, or no longer has, what a command needs.
 `
 
 func main() {
 	commands := map[string]func([]string) error{
 		"deps":       cmdDeps,
+		"kernels":    cmdKernels,
 		"fetch":      cmdFetch,
 		"build":      cmdBuild,
 		"run":        cmdRun,
@@ -52,14 +56,21 @@ func main() {
 	}
 	err := commands[os.Args[1]](os.Args[2:])
 	var status exitStatus
+	var missing missingError
 	switch {
 	case errors.As(err, &status):
 		os.Exit(int(status))
+	case errors.As(err, &missing):
+		fmt.Fprintf(os.Stderr, "vm %s: missing: %v\n", os.Args[1], err)
+		os.Exit(statusMissing)
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "vm %s: %v\n", os.Args[1], err)
 		os.Exit(1)
 	}
 }
+
+// statusMissing is the exit status where a mirror does not have what is needed.
+const statusMissing = 3
 
 // exitStatus is the failure of the guest's own command: there is nothing to add to what it
 // printed, and the caller wants its number.
@@ -90,6 +101,12 @@ func cmdDeps(args []string) error {
 	return installMissing(hostTools)
 }
 
+func cmdKernels(args []string) error {
+	newFlags("kernels", "").Parse(args)
+	fmt.Println(strings.Join(kernelNames(), "\n"))
+	return nil
+}
+
 func cmdFetch(args []string) error {
 	f := newFlags("fetch", "")
 	name := kernelFlag(f)
@@ -104,7 +121,7 @@ func cmdFetch(args []string) error {
 
 func cmdCheckpatch(args []string) error {
 	newFlags("checkpatch", "").Parse(args)
-	path, err := fetchCheckpatch()
+	path, err := fetchSource(checkpatchFile)
 	if err != nil {
 		return err
 	}

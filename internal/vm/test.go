@@ -52,6 +52,20 @@ func cmdTest(args []string) error {
 		}
 		spec.Files = append(spec.Files, guestFile{Src: filepath.Join(p.dir, p.product), Dst: p.dst})
 	}
+	for _, p := range laterPrograms {
+		file, err := p.fetch()
+		var missing missingError
+		if errors.As(err, &missing) {
+			if err := reportMissing(*results, p.suite+"-"+p.pkg, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		spec.Files = append(spec.Files, file)
+	}
 	bin := filepath.Join(scratch, "test")
 	if err := buildTests(bin); err != nil {
 		return err
@@ -68,6 +82,13 @@ func cmdTest(args []string) error {
 		err = errors.Join(err, <-errs)
 	}
 	return err
+}
+
+// reportMissing writes to the directory results that a thing which tests use cannot be had any more.
+func reportMissing(results, thing string, why error) error {
+	first, _, _ := strings.Cut(why.Error(), "\n")
+	line := fmt.Sprintf("missing %s: %s\n", thing, first)
+	return os.WriteFile(filepath.Join(results, "missing-"+thing+".lines"), []byte(line), 0o644)
 }
 
 // testMachine boots a machine that runs the tests and writes what came of it to the directory
@@ -135,6 +156,9 @@ func buildTests(dir string) error {
 		return err
 	}
 	if err := buildGoTests(filepath.Join(dir, "go")); err != nil {
+		return err
+	}
+	if err := buildSelftest(filepath.Join(dir, "selftest")); err != nil {
 		return err
 	}
 	return buildCTests(filepath.Join(dir, "bin"))

@@ -29,7 +29,7 @@ func readLines(r io.Reader) ([]result, error) {
 		for _, kind := range []struct {
 			prefix string
 			status status
-		}{{"ok ", passed}, {"not ok ", failed}, {"skip ", skipped}} {
+		}{{"ok ", passed}, {"not ok ", failed}, {"skip ", skipped}, {"missing ", missing}} {
 			if text, ok := strings.CutPrefix(line, kind.prefix); ok {
 				name, why, found := strings.Cut(text, ": ")
 				if !found && kind.status != passed {

@@ -6,10 +6,12 @@
 //	ok TEST
 //	not ok TEST: why
 //	skip TEST: why
+//	missing THING: why
 //
 // where the lines behind a failure that begin with "# " or are indented are what the test printed. Tally prints the
-// failures, the reasons for skipping, and last of all "N passed, N failed, N skipped". It fails if a
-// test failed, and also if there was none.
+// failures, the reasons for skipping, what could not be tested since the outer world does not have it
+// any more, and last of all "N passed, N failed, N skipped". It fails if a test failed, and also if
+// there was none.
 package main
 
 import (
@@ -28,13 +30,14 @@ const (
 	passed status = iota
 	failed
 	skipped
+	missing // what to test, or to test with, could not be had: a kernel that left Debian's mirror
 )
 
 // A result is the end of one test.
 type result struct {
 	name   string
 	status status
-	why    string // of a failure or a skip, one line
+	why    string // of all but success, one line
 	output string // of a failure
 }
 
@@ -82,7 +85,8 @@ func read(path string) ([]result, error) {
 
 // report prints what is worth knowing, the results being in dir, and says whether all is well.
 func report(w io.Writer, all []result, dir string) bool {
-	var count [skipped + 1]int
+	var count [missing + 1]int
+	var gone strings.Builder
 	skips := map[string][]string{} // names by reason
 	for _, r := range all {
 		count[r.status]++
@@ -94,6 +98,8 @@ func report(w io.Writer, all []result, dir string) bool {
 			}
 		case skipped:
 			skips[r.why] = append(skips[r.why], r.name)
+		case missing:
+			fmt.Fprintf(&gone, "MISSING %s: %s\n", r.name, r.why)
 		}
 	}
 	for _, why := range slices.Sorted(maps.Keys(skips)) {
@@ -102,14 +108,18 @@ func report(w io.Writer, all []result, dir string) bool {
 			fmt.Fprintf(w, "    %s\n", name)
 		}
 	}
-	if len(all) == 0 {
+	tests := len(all) - count[missing]
+	if tests == 0 {
 		fmt.Fprintln(w, "no test was run")
 	}
 	if count[failed] > 0 && dir != "" {
 		fmt.Fprintf(w, "everything that was printed is in %s\n", dir)
 	}
+	if count[missing] > 0 { // near the end, where it is seen
+		fmt.Fprintf(w, "%s%d MISSING, and so not tested\n", gone.String(), count[missing])
+	}
 	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", count[passed], count[failed], count[skipped])
-	return count[failed] == 0 && len(all) > 0
+	return count[failed] == 0 && tests > 0
 }
 
 // clip leaves the middle out of a long text: a crash says why at its beginning, a test at its end.

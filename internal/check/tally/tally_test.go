@@ -16,12 +16,14 @@ not ok b: it broke: badly
 skip c: no such kernel
 # a remark on nothing
 not ok d
+missing kernel 4.4: no package
 `))
 	want := []result{
 		{name: "a"},
 		{name: "b", status: failed, why: "it broke: badly", output: "first\nsecond\n"},
 		{name: "c", status: skipped, why: "no such kernel"},
 		{name: "d", status: failed, why: "no reason given"},
+		{name: "kernel 4.4", status: missing, why: "no package"},
 	}
 	check(t, got, want, err)
 }
@@ -112,6 +114,12 @@ func TestReport(t *testing.T) {
 	want := "FAILED c: w\n    o\nskipped, r:\n    d\n    e\neverything that was printed is in DIR\n2 passed, 1 failed, 2 skipped\n"
 	if ok || out.String() != want {
 		t.Errorf("report = %v\n%s\nwant false\n%s", ok, &out, want)
+	}
+	out.Reset()
+	ok = report(&out, []result{{name: "a"}, {name: "k", status: missing, why: "w"}}, "DIR")
+	want = "MISSING k: w\n1 MISSING, and so not tested\n1 passed, 0 failed, 0 skipped\n"
+	if !ok || out.String() != want {
+		t.Errorf("report = %v\n%s\nwant true\n%s", ok, &out, want)
 	}
 	if report(&out, nil, "") {
 		t.Error("no test at all is reported as success")

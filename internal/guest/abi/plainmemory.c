@@ -95,6 +95,7 @@ struct writer {
 	struct tun t;
 	struct packet p;
 	int err;
+	bool awake;
 };
 
 static void write_until(void *arg)
@@ -103,7 +104,9 @@ static void write_until(void *arg)
 
 	while (write(w->t.fd, w->p.bytes, w->p.len) == w->p.len)
 		;
-	expect_eq(errno, w->err);
+	/* One that is not asleep may find the interface down before it is gone. */
+	if (!(w->awake && errno == EIO))
+		expect_eq(errno, w->err);
 }
 
 TEST(a_writer_that_waits_for_memory_is_woken_when_its_interface_is_deleted)
@@ -124,7 +127,7 @@ TEST(a_writer_that_waits_for_memory_is_woken_when_its_interface_is_deleted)
 
 TEST(a_writer_that_waits_for_memory_goes_on_when_there_is_some)
 {
-	static struct writer w = { .err = EBADFD };
+	static struct writer w = { .err = EBADFD, .awake = true };
 	pid_t child;
 
 	w.t = bridged(20000);

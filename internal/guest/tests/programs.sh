@@ -1,18 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Programs that were written for /dev/net/tun, unmodified: they find the device by an option, or by
-# a bind mount that puts it in the place of the built-in one.
+# a bind mount that puts it in the place of the built-in one. The VPNs have files of their own.
 
 # shellcheck source=internal/guest/report.sh
 . /guest/report.sh
+# shellcheck source=internal/guest/two-hosts.sh
+. /guest/two-hosts.sh
 
 export TEST_SECONDS=60
-
-# as_tun COMMAND...: with /dev/net/mytun at /dev/net/tun, for this command alone.
-as_tun() {
-	[ -e /dev/net/tun ] || modprobe tun
-	unshare --mount bash -c 'mount --bind /dev/net/mytun /dev/net/tun && exec "$@"' - "$@"
-}
 
 leftover=()
 at_exit_delete() {
@@ -25,43 +21,6 @@ delete_leftover() {
 	for name in "${leftover[@]}"; do
 		[ ! -e "/sys/class/net/$name" ] || ip link del "$name"
 	done
-}
-
-# Two hosts, a wire between them: 192.168.9.1 and 192.168.9.2.
-two_hosts() {
-	ip netns add a
-	ip netns add b
-	ip link add wire netns a type veth peer name wire netns b
-	ip -n a addr add 192.168.9.1/24 dev wire
-	ip -n b addr add 192.168.9.2/24 dev wire
-	for host in a b; do
-		ip -n "$host" link set lo up
-		ip -n "$host" link set wire up
-	done
-	trap no_hosts EXIT
-}
-
-no_hosts() {
-	local pids
-	pids=$(jobs -p)
-	# shellcheck disable=SC2086 # a list
-	[ -z "$pids" ] || kill $pids 2>/dev/null || true
-	wait
-	ip netns del a
-	ip netns del b
-}
-
-listening_in() { ip netns exec "$1" ss -ltn | grep -q "$2"; }
-up_in() { ip -n "$1" -o link show up | grep -q "$2"; }
-
-# A megabyte over TCP from host a to an address of host b.
-megabyte_to() {
-	head -c 1000000 /dev/urandom >/tmp/sent
-	ip netns exec b socat -u TCP-LISTEN:4000,reuseaddr CREATE:/tmp/received &
-	eventually 10 listening_in b :4000
-	ip netns exec a socat -u OPEN:/tmp/sent "TCP:$1:4000"
-	wait $!
-	cmp /tmp/sent /tmp/received
 }
 
 test_ip_tuntap_adds_and_deletes() {
@@ -145,72 +104,6 @@ test_socat_carries_packets_with_their_information_header() {
 test_socat_carries_ethernet_frames() {
 	two_hosts
 	socat_tunnel tun-type=tap,iff-no-pi
-}
-
-# openvpn_on HOST OPTION...: host a or b of a tunnel between them, in the background. What stands in
-# "as" goes before the command.
-as=()
-openvpn_on() {
-	local here=1 there=2
-	[ "$1" = a ] || here=2 there=1
-	ip netns exec "$1" "${as[@]}" openvpn --verb 3 --proto udp --port 1194 --disable-dco \
-		--local 192.168.9.$here --remote 192.168.9.$there \
-		--secret /tmp/key $((here - 1)) --cipher AES-256-CBC "${@:2}" &
-}
-
-# What both ends of a tunnel must carry then.
-openvpn_carries() {
-	eventually 20 up_in a v0
-	eventually 20 up_in b v0
-	eventually 20 ip netns exec a ping -q -c 1 -W 1 10.9.0.2
-	ip netns exec a ping -q -c 5 -i 0.1 -W 5 -s 1400 10.9.0.2
-	ip -n a -d link show v0 | tee /tmp/link
-	grep -q mytun /tmp/link || fail "openvpn's interface is not ours"
-	megabyte_to 10.9.0.2
-}
-
-test_openvpn_carries_ip_packets() {
-	two_hosts
-	openvpn --genkey secret /tmp/key
-	openvpn_on a --dev v0 --dev-type tun --dev-node /dev/net/mytun --ifconfig 10.9.0.1 10.9.0.2
-	openvpn_on b --dev v0 --dev-type tun --dev-node /dev/net/mytun --ifconfig 10.9.0.2 10.9.0.1
-	openvpn_carries
-}
-
-test_openvpn_carries_ethernet_frames() {
-	two_hosts
-	openvpn --genkey secret /tmp/key
-	openvpn_on a --dev v0 --dev-type tap --dev-node /dev/net/mytun --ifconfig 10.9.0.1 255.255.255.0
-	openvpn_on b --dev v0 --dev-type tap --dev-node /dev/net/mytun --ifconfig 10.9.0.2 255.255.255.0
-	openvpn_carries
-}
-
-# The way without privileges: the interface is made for a user, who then runs openvpn.
-test_openvpn_of_a_user_takes_the_interface_made_for_it() {
-	local options=(--dev v0 --dev-type tun --dev-node /dev/net/mytun) host
-	two_hosts
-	openvpn --genkey secret /tmp/key
-	chmod 644 /tmp/key
-	for host in a b; do
-		ip netns exec $host openvpn --mktun "${options[@]}" --user user
-	done
-	ip -n a addr add 10.9.0.1/24 dev v0
-	ip -n b addr add 10.9.0.2/24 dev v0
-	ip -n a link set v0 up
-	ip -n b link set v0 up
-
-	as=(setpriv --reuid nobody --regid nogroup --clear-groups)
-	openvpn_on a "${options[@]}" --ifconfig-noexec >/tmp/refused
-	! wait $! || fail "anybody takes it"
-	cat /tmp/refused
-	grep -q 'TUNSETIFF v0: Operation not permitted' /tmp/refused
-
-	as=(setpriv --reuid user --regid user --clear-groups)
-	openvpn_on a "${options[@]}" --ifconfig-noexec
-	openvpn_on b "${options[@]}" --ifconfig-noexec
-	openvpn_carries
-	ip -n a link del v0
-	ip -n b link del v0
 }
 
 run_tests "$@"
