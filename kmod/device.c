@@ -48,7 +48,14 @@ static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 
 	if (n <= 1 || !md->flows)
 		return 0;
-	return mytun_flow_queue(md->flows, __skb_get_hash_symmetric(skb), n);
+	hash = __skb_get_hash_symmetric(skb);
+	queue = mytun_flow_queue(md->flows, hash, n);
+	if (queue >= 0)
+		return queue;
+	/* A flow that the program has not sent yet: as the administrator says. */
+	if (unlikely(mytun_dev_has_xps(dev)))
+		return netdev_pick_tx(dev, skb, sb_dev);
+	return reciprocal_scale(hash, n);
 }
 
 static int mytun_dev_init(struct net_device *dev)

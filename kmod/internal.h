@@ -294,7 +294,7 @@ extern const struct ethtool_ops mytun_ethtool_ops;
 struct mytun_flows *mytun_flows_alloc(void);
 void mytun_flows_free(struct mytun_flows *flows);
 void mytun_flow_learn(struct mytun_flows *flows, u32 hash, u16 queue);
-u16 mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int numqueues);
+int mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int numqueues);
 void mytun_flows_forget(struct mytun_flows *flows, u16 queue, u16 moved);
 
 /* ioctl.c */
