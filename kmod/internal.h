@@ -213,6 +213,7 @@ struct mytun_dev {
 	struct mytun_queue __rcu *queues[MYTUN_QUEUES_MAX];
 	unsigned int numqueues;
 	unsigned int numdisabled;
+ * @rx_frames:    ethtool -C rx-frames; RTNL
 	unsigned int rxqueues;
 	unsigned int flags;
 	struct net_device *dev;
@@ -236,6 +237,7 @@ struct mytun_dev {
 /* Byte order of the virtio headers of plain files. */
 static inline bool mytun_vnet_is_le(const struct mytun_dev *md)
 {
+	unsigned int rx_frames;
 	if (md->flags & MYTUN_VNET_LE)
 		return true;
 	return !(md->flags & MYTUN_VNET_BE) && virtio_legacy_is_little_endian();
