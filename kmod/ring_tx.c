@@ -95,10 +95,31 @@ static __be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto)
 }
 
 static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_dev *md,
+/* What the virtio fields of a record say of its packet. Return: false when they lie. */
+static bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head)
+{
+	bool valid = (head->vnet_flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM |
+					  VIRTIO_NET_HDR_F_DATA_VALID)) ==
+		     VIRTIO_NET_HDR_F_DATA_VALID;
+	struct virtio_net_hdr vnet;
+
+	/* A finished packet that a cipher has verified is what a VPN sends most. */
+	if (likely(valid && !head->gso_type))
+		goto valid;
+	vnet = mytun_rec_to_vnet(head);
+	if (virtio_net_hdr_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
+		return false;
+	if (!valid)
+		return true;
+valid:
+	/* The outermost checksum, which is all of csum_level 0. */
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+	return true;
+}
+
 					  const struct mytun_rec *head, const u8 *data)
 {
 	bool tap = md->flags & IFF_TAP;
-	struct virtio_net_hdr vnet;
 	struct sk_buff *skb;
 	u16 index;
 
@@ -108,11 +129,8 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 	if (unlikely(!skb))
 		return MYTUN_DROPPED;
 
-	if (unlikely(head->vnet_flags | head->gso_type)) {
-		vnet = mytun_rec_to_vnet(head);
-		if (virtio_net_hdr_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
-			goto drop;
-	}
+	if (head->vnet_flags | head->gso_type && unlikely(!mytun_tx_vnet(skb, head)))
+		goto drop;
 
 	if (tap) {
 		skb->protocol = eth_type_trans(skb, md->dev);
