@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The hot path to the stack: the queue's NAPI instance consumes the TX ring as a
- * NIC's driver consumes its descriptors. The ring is the only queue on the way.
+ * NIC's driver consumes its descriptors. The ring is the only queue on the way. On whose
+ * time that happens is told in inject.c.
  *
  * A record's header is copied out of the ring before it is looked at, and so is the
  * packet: whatever the program writes meanwhile changes nothing that was checked.
@@ -94,7 +95,6 @@ static __be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto)
 	return 0;
 }
 
-static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_dev *md,
 /* What the virtio fields of a record say of its packet. Return: false when they lie. */
 static bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head)
 {
@@ -117,6 +117,7 @@ valid:
 	return true;
 }
 
+static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_dev *md,
 					  const struct mytun_rec *head, const u8 *data)
 {
 	bool tap = md->flags & IFF_TAP;
@@ -150,7 +151,10 @@ valid:
 	if (md->flows && READ_ONCE(md->numqueues) > 1)
 		mytun_flow_learn(md->flows, __skb_get_hash_symmetric(skb), index);
 
-	napi_gro_receive(&q->napi, skb);
+	if (unlikely(q->mode.inject == MYTUN_INJECT_DIRECT))
+		netif_receive_skb(skb);
+	else
+		napi_gro_receive(&q->napi, skb);
 	return MYTUN_SENT;
 
 drop:
@@ -247,6 +251,26 @@ out:
 	return work;
 }
 
+/* Nothing is consumed this time, and NAPI comes again when GRO is empty. */
+static int mytun_tx_gro_flush(struct mytun_queue *q)
+{
+	/* A busy poller completes when it stops, and polls once more then. */
+	if (test_bit(NAPI_STATE_IN_BUSY_POLL, &q->napi.state))
+		return 0;
+	q->gro_flush = false;
+	/* Having worked for nothing, it waits for no timeout. */
+	napi_complete_done(&q->napi, 0);
+	napi_schedule(&q->napi);
+	return 0;
+}
+
+/**
+ * mytun_ring_tx_poll - take packets of a TX ring up the stack
+ * @napi:   the queue's; the caller has its SCHED bit, and softirqs are off
+ * @budget: the most records
+ *
+ * Return: @budget, and the caller still has the instance; or less, and it is given back.
+ */
 int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
 {
 	struct mytun_queue *q = container_of(napi, struct mytun_queue, napi);
@@ -262,6 +286,8 @@ int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
 		napi_complete_done(napi, 0);
 		return 0;
 	}
+	if (unlikely(q->gro_flush))
+		return mytun_tx_gro_flush(q);
 	tx = &r->tx;
 
 	work = mytun_tx_consume(q, md, r, budget);
@@ -291,8 +317,8 @@ int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
  * mytun_doorbell - MYTUN_IOC_DOORBELL
  * @q: a queue
  *
- * In the default mode the packets go up the stack before this returns, in softirq on
- * this CPU, as far as softirq's own limits allow.
+ * Unless a thread takes them, the packets go up the stack before this returns, as far as
+ * softirq's limits, or those of inject.c, allow.
  *
  * Return: 0; -EINVAL no rings; -EBADFD detached; -EIO faulted; -ENETDOWN.
  */
@@ -314,10 +340,7 @@ int mytun_doorbell(struct mytun_queue *q)
 	if (!md)
 		return -EBADFD;
 
-	/* Harmless on a queue that is just leaving: disabled NAPI is not scheduled. */
-	local_bh_disable();
-	napi_schedule(&q->napi);
-	local_bh_enable();
+	mytun_inject_doorbell(q);
 
 	if (unlikely(READ_ONCE(r->fault)))
 		return -EIO;
