@@ -3,7 +3,6 @@
 #include "segment.h"
 
 #include <arpa/inet.h>
-#include <linux/virtio_net.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <netinet/udp.h>

@@ -3,6 +3,7 @@
 #ifndef SEGMENT_H
 #define SEGMENT_H
 
+#include <linux/virtio_net.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,6 +11,11 @@
 
 #include "packet.h"
 #include "ring.h"
+
+/* Newer than some headers that this is built with. */
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+#endif
 
 /* Headers before a TCP payload. */
 #define TCP4 (20 + 20)
