@@ -275,6 +275,7 @@ int mytun_rings_set(struct mytun_queue *q, struct mytun_rings_mem *r)
 		/* For a program that was quick. */
 		mytun_inject_kick(q);
 	}
+	mytun_rings_came(md);
 	mytun_wake(q, EPOLLIN | EPOLLOUT);
 	return 0;
 }

@@ -10,8 +10,8 @@
 #include <linux/etherdevice.h>
 #include <linux/poll.h>
 #include <linux/skbuff.h>
-#include <linux/virtio_net.h>
 
+#include "compat/vnet.h"
 #include "internal.h"
 
 /* Headroom that the stack expects of a receiving driver, and an aligned IP header. */
@@ -107,7 +107,7 @@ static bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head)
 	if (likely(valid && !head->gso_type))
 		goto valid;
 	vnet = mytun_rec_to_vnet(head);
-	if (virtio_net_hdr_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
+	if (mytun_vnet_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
 		return false;
 	if (!valid)
 		return true;
@@ -130,7 +130,7 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 	if (unlikely(!skb))
 		return MYTUN_DROPPED;
 
-	if (head->vnet_flags | head->gso_type && unlikely(!mytun_tx_vnet(skb, head)))
+	if ((head->vnet_flags | head->gso_type) && unlikely(!mytun_tx_vnet(skb, head)))
 		goto drop;
 
 	if (tap) {
