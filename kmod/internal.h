@@ -423,6 +423,9 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 int mytun_ring_tx_poll(struct napi_struct *napi, int budget);
 int mytun_doorbell(struct mytun_queue *q);
 
+/* partial.c */
+bool mytun_partial_sound(const struct sk_buff *skb);
+
 /* The virtio header of a record. */
 static inline struct virtio_net_hdr mytun_rec_to_vnet(const struct mytun_rec *rec)
 {

@@ -30,8 +30,10 @@ static int mytun_writeq_poll(struct napi_struct *napi, int budget)
 	}
 	spin_unlock(&writeq->lock);
 
-	while ((skb = __skb_dequeue(&batch)))
+	while ((skb = __skb_dequeue(&batch))) {
+		mytun_skb_before_gro(skb);
 		napi_gro_receive(napi, skb);
+	}
 	if (work < budget)
 		napi_complete_done(napi, work);
 	return work;

@@ -154,6 +154,11 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 		goto drop;
 	skb_reset_network_header(skb);
 	skb_probe_transport_header(skb);
+	if (skb->ip_summed == CHECKSUM_PARTIAL && !mytun_partial_sound(skb)) {
+		atomic_long_inc(&md->frame_errors);
+		err = -EINVAL;
+		goto drop;
+	}
 
 	rcu_read_lock();
 	if (!(READ_ONCE(md->dev->flags) & IFF_UP)) {

@@ -109,6 +109,9 @@ static bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head)
 	vnet = mytun_rec_to_vnet(head);
 	if (mytun_vnet_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
 		return false;
+	/* Who cuts it would have to sum it anew. */
+	if (skb_is_gso(skb) && skb->ip_summed != CHECKSUM_PARTIAL)
+		return false;
 	if (!valid)
 		return true;
 valid:
@@ -142,8 +145,8 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 		skb_reset_mac_header(skb);
 	}
 	skb_reset_network_header(skb);
-	if (unlikely(skb_is_gso(skb)))
-		skb_probe_transport_header(skb);
+	if (unlikely(skb->ip_summed == CHECKSUM_PARTIAL && !mytun_partial_sound(skb)))
+		goto drop;
 	index = READ_ONCE(q->index);
 	skb_record_rx_queue(skb, index);
 

@@ -266,13 +266,13 @@ static void dropped(int family, bool tcp, uint8_t gso_type, void (*spoil)(struct
 	expect_eq(iface_stats(t.name).rx_dropped, 3);
 }
 
-#define DROPS(family, tcp, type, name, ...)                                \
-	static void spoil_##name(struct mytun_rec *rec)                    \
-	{                                                                  \
-		__VA_ARGS__;                                               \
-	}                                                                  \
-	TEST(dropped_##name)                                               \
-	{                                                                  \
+#define DROPS(family, tcp, type, name, ...)                                    \
+	static void spoil_##name(struct mytun_rec *rec)                        \
+	{                                                                      \
+		__VA_ARGS__;                                                   \
+	}                                                                      \
+	TEST(dropped_##name)                                                   \
+	{                                                                      \
 		dropped(family, tcp, VIRTIO_NET_HDR_GSO_##type, spoil_##name); \
 	}
 
@@ -282,6 +282,16 @@ DROPS(AF_INET, true, TCPV4, tcp_of_the_size_that_means_something_else, rec->gso_
 DROPS(AF_INET, true, TCPV4, tcp_with_a_checksum_past_the_end, rec->csum_start = rec->len)
 DROPS(AF_INET, true, TCPV4, tcp_with_a_header_past_the_end, rec->csum_start = rec->len - 19)
 DROPS(AF_INET, true, TCPV4, tcp_with_a_checksum_elsewhere, rec->csum_offset = 6)
+DROPS(AF_INET, true, TCPV4, tcp_with_a_header_elsewhere, rec->csum_start = 24)
+DROPS(AF_INET, true, TCPV4, tcp_without_a_checksum_to_finish, rec->vnet_flags = 0)
+DROPS(AF_INET, true, TCPV4, tcp_that_is_said_to_be_right,
+      rec->vnet_flags = VIRTIO_NET_HDR_F_DATA_VALID)
+DROPS(AF_INET, true, TCPV6, tcp_of_the_other_version, rec->hdr_len = 0)
+DROPS(AF_INET6, true, TCPV4, tcp_of_the_other_version_ipv6, rec->hdr_len = 0)
+DROPS(AF_INET, true, TCPV4, fragment, ((uint8_t *)rec_packet(rec))[6] = 0x20)
+DROPS(AF_INET, true, TCPV4, tunnel, ((uint8_t *)rec_packet(rec))[9] = IPPROTO_IPIP)
+DROPS(AF_INET, false, TCPV4, tcp_that_is_udp, rec->csum_offset = 16)
+DROPS(AF_INET, false, UDP, fragments_of_one_byte_each, rec->gso_size = 1)
 DROPS(AF_INET, true, TCPV4, kind_that_is_not_known, rec->gso_type = 2)
 DROPS(AF_INET, true, TCPV4, ecn_of_nothing, rec->gso_type = VIRTIO_NET_HDR_GSO_ECN)
 DROPS(AF_INET, false, UDP_L4, udp_of_size_0, rec->gso_size = 0)
