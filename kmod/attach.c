@@ -63,15 +63,13 @@ static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
 	/* Last: whom mytun_select_queue() may choose, the core must know. */
 	WRITE_ONCE(md->numqueues, md->numqueues + 1);
 
-	if (mytun_rings_get(q)) {
+	if (q->napi_added)
 		napi_enable(&q->napi);
-		/* Records may have come while nobody looked, and the program believes
-		 * that a doorbell was rung for them.
-		 */
-		local_bh_disable();
-		napi_schedule(&q->napi);
-		local_bh_enable();
-	}
+	/* Records may have come while nobody looked, and the program believes that a
+	 * doorbell was rung for them.
+	 */
+	if (mytun_rings_get(q))
+		mytun_inject_kick(q);
 }
 
 /*
@@ -84,7 +82,7 @@ static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *
 	struct mytun_queue *moved;
 	u16 hole = q->index;
 
-	if (mytun_rings_get(q))
+	if (q->napi_added)
 		napi_disable(&q->napi);
 
 	moved = rtnl_dereference(md->queues[last]);
@@ -100,19 +98,21 @@ static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *
 	if (md->flows)
 		mytun_flows_forget(md->flows, hole, last);
 	mytun_readq_purge(q);
+	mytun_writeq_purge(q);
 }
 
 /**
  * mytun_attach - put a file on an interface
  * @md:      the interface
  * @q:       the file's queue, not attached
+ * @napi:    what is written to it goes up by NAPI
  * @publish: let the file reach the interface at once; false while the interface is
  *           not yet registered
  *
  * Return: 0; -EBUSY a single-queue interface has its queue; -E2BIG it has
  * MYTUN_QUEUES_MAX; -ENOMEM; what the security module says.
  */
-int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool publish)
+int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool napi, bool publish)
 {
 	int err;
 
@@ -138,6 +138,8 @@ int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool publish)
 	spin_lock_bh(&md->members_lock);
 	list_add_tail(&q->member, &md->members);
 	spin_unlock_bh(&md->members_lock);
+	if (napi)
+		mytun_writeq_start(md, q);
 
 	/* Last, when the queue is whole: others may find it from here on. */
 	if (publish)
@@ -166,7 +168,7 @@ static void mytun_leave_members(struct mytun_dev *md, struct mytun_queue *q)
 /* The first step for a queue whose NAPI instance is disabled. A grace period follows. */
 static void mytun_napi_del(struct mytun_queue *q)
 {
-	if (mytun_rings_get(q))
+	if (q->napi_added)
 		__netif_napi_del(&q->napi);
 }
 
@@ -176,6 +178,8 @@ static void mytun_part(struct mytun_dev *md, struct mytun_queue *q)
 	/* Who waits in write(2) for memory must not keep the interface waiting. */
 	q->sk.sk_shutdown = SHUTDOWN_MASK;
 	q->disabled = false;
+	q->napi_added = false;
+	mytun_inject_stop(q);
 	memset(&q->mode, 0, sizeof(q->mode));
 	mytun_rings_detached(q);
 	mytun_leave_members(md, q);
@@ -275,7 +279,7 @@ void mytun_detach_all(struct mytun_dev *md)
 	ASSERT_RTNL();
 
 	list_for_each_entry(q, &md->members, member) {
-		if (mytun_rings_get(q) && !q->disabled)
+		if (q->napi_added && !q->disabled)
 			napi_disable(&q->napi);
 		mytun_napi_del(q);
 		RCU_INIT_POINTER(q->md, NULL);
@@ -288,6 +292,7 @@ void mytun_detach_all(struct mytun_dev *md)
 	synchronize_net();
 	list_for_each_entry_safe(q, next, &md->members, member) {
 		mytun_readq_purge(q);
+		mytun_writeq_purge(q);
 		mytun_part(md, q);
 	}
 

@@ -47,6 +47,11 @@ static int mytun_open(struct inode *inode, struct file *file)
 	q->ifindex = 0;
 	INIT_LIST_HEAD(&q->member);
 	memset(&q->napi, 0, sizeof(q->napi));
+	q->napi_added = false;
+	q->gro_flush = false;
+	q->kicked = 0;
+	init_waitqueue_head(&q->kick_wait);
+	q->thread = NULL;
 	memset(&q->socket, 0, sizeof(q->socket));
 	init_waitqueue_head(&q->socket.wq.wait);
 	q->socket.file = file;

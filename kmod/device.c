@@ -99,10 +99,19 @@ static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 {
 	const struct mytun_dev *md = netdev_priv(dev);
 	unsigned int n = READ_ONCE(md->numqueues);
+	int queue;
+	u32 hash;
 
 	if (n <= 1 || !md->flows)
 		return 0;
-	return mytun_flow_queue(md->flows, __skb_get_hash_symmetric(skb), n);
+	hash = __skb_get_hash_symmetric(skb);
+	queue = mytun_flow_queue(md->flows, hash, n);
+	if (queue >= 0)
+		return queue;
+	/* A flow that the program has not sent yet: as the administrator says. */
+	if (unlikely(mytun_dev_has_xps(dev)))
+		return netdev_pick_tx(dev, skb, sb_dev);
+	return reciprocal_scale(hash, n);
 }
 
 static int mytun_dev_init(struct net_device *dev)
@@ -131,7 +140,7 @@ static int mytun_dev_init(struct net_device *dev)
 			     ~(NETIF_F_HW_VLAN_CTAG_TX | NETIF_F_HW_VLAN_STAG_TX);
 
 	md->flags |= md->creator_flags & MYTUN_FEATURES;
-	err = mytun_attach(md, md->creator, false);
+	err = mytun_attach(md, md->creator, md->creator_flags & IFF_NAPI, false);
 	if (err < 0)
 		goto free_security;
 	return 0;
@@ -449,7 +458,7 @@ static int mytun_attach_existing(struct mytun_queue *q, struct net_device *dev,
 	if (err < 0)
 		return err;
 
-	err = mytun_attach(md, q, true);
+	err = mytun_attach(md, q, ifr->ifr_flags & IFF_NAPI, true);
 	if (err < 0)
 		return err;
 

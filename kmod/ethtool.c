@@ -97,7 +97,33 @@ static int mytun_get_link_ksettings(struct net_device *dev, struct ethtool_link_
 	return 0;
 }
 
+/*
+ * rx-frames: how many packets the built-in tun collects before it hands them to the stack,
+ * when vhost, its only user, says that more will come. A write(2) never says so, in that
+ * driver neither, and is handed over at once: the value is kept, and changes nothing.
+ */
+static int mytun_get_coalesce(struct net_device *dev,
+			      struct ethtool_coalesce *ec MYTUN_COALESCE_REST)
+{
+	const struct mytun_dev *md = netdev_priv(dev);
+
+	ec->rx_max_coalesced_frames = md->rx_frames;
+	return 0;
+}
+
+static int mytun_set_coalesce(struct net_device *dev,
+			      struct ethtool_coalesce *ec MYTUN_COALESCE_REST)
+{
+	struct mytun_dev *md = netdev_priv(dev);
+
+	md->rx_frames = min_t(u32, ec->rx_max_coalesced_frames, NAPI_POLL_WEIGHT);
+	return 0;
+}
+
 const struct ethtool_ops mytun_ethtool_ops = {
+	.supported_coalesce_params = ETHTOOL_COALESCE_RX_MAX_FRAMES,
+	.get_coalesce = mytun_get_coalesce,
+	.set_coalesce = mytun_set_coalesce,
 	.get_drvinfo = mytun_get_drvinfo,
 	.get_link = ethtool_op_get_link,
 	.get_ts_info = ethtool_op_get_ts_info,

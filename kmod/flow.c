@@ -74,8 +74,8 @@ void mytun_flow_learn(struct mytun_flows *flows, u32 hash, u16 queue)
 	WRITE_ONCE(set[way], want);
 }
 
-/* The queue on which the flow with this symmetric hash is received. */
-u16 mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int numqueues)
+/* The queue on which the flow with this symmetric hash was sent; -1: none is known. */
+int mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int numqueues)
 {
 	const u32 *set = flows->set[mytun_flow_set(hash)];
 	unsigned int i;
@@ -86,7 +86,7 @@ u16 mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int num
 		if (mytun_flow_is(entry, hash) && (entry & MYTUN_FLOW_QUEUE) < numqueues)
 			return entry & MYTUN_FLOW_QUEUE;
 	}
-	return reciprocal_scale(hash, numqueues);
+	return -1;
 }
 
 static void mytun_flow_forget(u32 *entry, u16 queue, u16 moved)

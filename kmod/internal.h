@@ -15,7 +15,8 @@
  *  - mytun_queue.rings is set once (release) and freed with the queue, so that
  *    a reader that saw it may use it without a lock.
  *  - ring_rx.lock orders the CPUs that reserve room in one RX ring. The TX ring
- *    is consumed by the queue's NAPI instance alone, which needs no lock.
+ *    is consumed by whoever has the SCHED bit of the queue's NAPI instance, which
+ *    needs no lock; see inject.c.
  */
 #ifndef MYTUN_INTERNAL_H
 #define MYTUN_INTERNAL_H
@@ -42,7 +43,7 @@
 #define MYTUN_READQ_LEN 500
 
 /* ifr_flags that stay with an interface, as TUNGETIFF reports them. */
-#define MYTUN_FEATURES (IFF_NO_PI | IFF_ONE_QUEUE | IFF_VNET_HDR | IFF_MULTI_QUEUE)
+#define MYTUN_FEATURES (IFF_NO_PI | IFF_ONE_QUEUE | IFF_VNET_HDR | IFF_MULTI_QUEUE | IFF_NAPI)
 
 /* In mytun_dev.flags, beside the IFF_* of if_tun.h: bits that no IFF_* uses. */
 #define MYTUN_VNET_LE 0x80000000
@@ -118,7 +119,7 @@ struct mytun_ring_rx {
  * @prod_page: the program's, read once and checked
  * @cons_page: published, never read
  * @data:      the data area, mapped twice in a row
- * @counters:  written by the queue's NAPI instance alone
+ * @counters:  written by whoever consumes the ring
  * @doorbells: how often the program rang
  */
 struct mytun_ring_tx {
@@ -162,10 +163,17 @@ struct mytun_rings_mem {
  * @socket:   what @sk wants beside it; its wait queue is the file's
  * @md:       the interface, or NULL
  * @rings:    NULL until MYTUN_IOC_RINGS
- * @mode:     MYTUN_IOC_SET_MODE; written under RTNL, its fields read anywhere
+ * @mode:     MYTUN_IOC_SET_MODE; written under RTNL, its fields read anywhere;
+ *            @mode.inject only while nobody consumes the TX ring
  * @readq:    packets for read(2), while there are no rings
  * @fasync:   whom to send SIGIO
- * @napi:     consumes the TX ring
+ * @napi:     consumes the TX ring, or what was written to a file with IFF_NAPI
+ * @napi_added: @napi is on the interface; written under RTNL
+ * @gro_flush: before the next record, what GRO holds must go up; by whoever has @napi,
+ *            or has disabled it
+ * @kicked:   MYTUN_INJECT_THREAD: the thread has been told of records
+ * @kick_wait: the same: where it waits
+ * @thread:   the same: the thread; RTNL
  * @member:   in mytun_dev.members while attached, disabled or not
  * @index:    in mytun_dev.queues; valid while attached and enabled
  * @disabled: taken out of service with TUNSETQUEUE, still attached
@@ -180,6 +188,11 @@ struct mytun_queue {
 	struct ptr_ring readq;
 	struct fasync_struct *fasync;
 	struct napi_struct napi;
+	bool napi_added;
+	bool gro_flush;
+	int kicked;
+	wait_queue_head_t kick_wait;
+	struct task_struct *thread;
 	struct list_head member;
 	u16 index;
 	bool disabled;
@@ -202,6 +215,7 @@ struct mytun_queue {
  * @vnet_hdr_sz:  bytes of virtio header before each packet of a plain file
  * @sndbuf:       limit of memory in flight by plain write, of each queue
  * @align:        headroom of skbs made from plain writes
+ * @rx_frames:    ethtool -C rx-frames; RTNL
  * @security:     of the security module
  * @members_lock: guards @members and @gone_*, for counting
  * @members:      attached queues
@@ -226,6 +240,7 @@ struct mytun_dev {
 	int vnet_hdr_sz;
 	int sndbuf;
 	int align;
+	unsigned int rx_frames;
 	void *security;
 	spinlock_t members_lock; /* see above */
 	struct list_head members;
@@ -270,7 +285,7 @@ static inline bool mytun_must_wake(struct mytun_queue *q, const struct mytun_rin
 }
 
 /* attach.c */
-int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool publish);
+int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool napi, bool publish);
 void mytun_detach(struct mytun_queue *q);
 int mytun_queue_disable(struct mytun_queue *q);
 int mytun_queue_enable(struct mytun_queue *q);
@@ -350,8 +365,16 @@ extern const struct ethtool_ops mytun_ethtool_ops;
 struct mytun_flows *mytun_flows_alloc(void);
 void mytun_flows_free(struct mytun_flows *flows);
 void mytun_flow_learn(struct mytun_flows *flows, u32 hash, u16 queue);
-u16 mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int numqueues);
+int mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int numqueues);
 void mytun_flows_forget(struct mytun_flows *flows, u16 queue, u16 moved);
+
+/* inject.c */
+#define MYTUN_INJECTIONS_SERVED \
+	(BIT(MYTUN_INJECT_SOFTIRQ) | BIT(MYTUN_INJECT_THREAD) | BIT(MYTUN_INJECT_DIRECT))
+void mytun_inject_doorbell(struct mytun_queue *q);
+void mytun_inject_kick(struct mytun_queue *q);
+int mytun_inject_set(struct mytun_dev *md, struct mytun_queue *q, u32 inject);
+void mytun_inject_stop(struct mytun_queue *q);
 
 /* ioctl.c */
 long mytun_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
@@ -361,9 +384,15 @@ long mytun_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* mode.c */
 #define MYTUN_MODE_FLAGS_SERVED 0
-#define MYTUN_INJECTIONS_SERVED BIT(MYTUN_INJECT_SOFTIRQ)
 long mytun_ioc_set_mode(struct mytun_queue *q, const void __user *argp);
 long mytun_ioc_get_mode(struct mytun_queue *q, void __user *argp);
+
+/* packet_napi.c: what write(2) brings, by NAPI */
+int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb);
+void mytun_writeq_purge(struct mytun_queue *q);
+void mytun_writeq_start(struct mytun_dev *md, struct mytun_queue *q);
+void mytun_writeq_stop(struct mytun_queue *q);
+void mytun_writeq_drain(struct mytun_queue *q);
 
 /* packet_rx.c: one packet a read(2) */
 bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb);
@@ -393,6 +422,9 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 /* ring_tx.c */
 int mytun_ring_tx_poll(struct napi_struct *napi, int budget);
 int mytun_doorbell(struct mytun_queue *q);
+
+/* partial.c */
+bool mytun_partial_sound(const struct sk_buff *skb);
 
 /* The virtio header of a record. */
 static inline struct virtio_net_hdr mytun_rec_to_vnet(const struct mytun_rec *rec)

@@ -21,16 +21,20 @@ static int mytun_mode_check(const struct mytun_queue *q, const struct mytun_mode
 
 static int mytun_mode_set(struct mytun_queue *q, const struct mytun_mode *mode)
 {
+	struct mytun_dev *md = rtnl_dereference(q->md);
 	int err;
 
 	ASSERT_RTNL();
-	if (!rtnl_dereference(q->md))
+	if (!md)
 		return -EBADFD;
 	err = mytun_mode_check(q, mode);
 	if (err)
 		return err;
+	/* First: it is what can fail. */
+	err = mytun_inject_set(md, q, mode->inject);
+	if (err)
+		return err;
 	WRITE_ONCE(q->mode.flags, mode->flags);
-	WRITE_ONCE(q->mode.inject, mode->inject);
 	return 0;
 }
 

@@ -97,6 +97,20 @@ static int mytun_packet_proto(struct mytun_dev *md, struct sk_buff *skb,
 	return 0;
 }
 
+/*
+ * The packet goes up, now or by NAPI; softirqs are off, and the RCU read lock is held.
+ * Return: 0, or what mytun_writeq_add() says; the packet is still the caller's then.
+ */
+static int mytun_packet_deliver(struct mytun_queue *q, struct mytun_dev *md,
+				struct sk_buff *skb)
+{
+	/* With rings the NAPI instance is theirs; they came while this writer slept. */
+	if (READ_ONCE(q->napi_added) && !mytun_rings_get(q))
+		return mytun_writeq_add(md, q, skb);
+	netif_receive_skb(skb);
+	return 0;
+}
+
 static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 			      struct iov_iter *from, bool noblock)
 {
@@ -140,6 +154,11 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 		goto drop;
 	skb_reset_network_header(skb);
 	skb_probe_transport_header(skb);
+	if (skb->ip_summed == CHECKSUM_PARTIAL && !mytun_partial_sound(skb)) {
+		atomic_long_inc(&md->frame_errors);
+		err = -EINVAL;
+		goto drop;
+	}
 
 	rcu_read_lock();
 	if (!(READ_ONCE(md->dev->flags) & IFF_UP)) {
@@ -157,10 +176,13 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 	    rcu_access_pointer(q->md) == md)
 		mytun_flow_learn(md->flows, __skb_get_hash_symmetric(skb), index);
 	local_bh_disable();
-	dev_sw_netstats_rx_add(md->dev, len);
-	netif_receive_skb(skb);
+	err = mytun_packet_deliver(q, md, skb);
+	if (!err)
+		dev_sw_netstats_rx_add(md->dev, len);
 	local_bh_enable();
 	rcu_read_unlock();
+	if (err)
+		goto drop;
 	return total;
 
 drop:

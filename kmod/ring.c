@@ -254,20 +254,27 @@ int mytun_rings_set(struct mytun_queue *q, struct mytun_rings_mem *r)
 	if (q->rings)
 		return -EBUSY;
 
+	if (q->napi_added)
+		mytun_writeq_stop(q);
 	mytun_napi_add(md->dev, &q->napi, mytun_ring_tx_poll);
-	if (!q->disabled)
-		napi_enable(&q->napi);
+	q->napi_added = true;
 
 	/* Pairs with the acquire in mytun_rings_get(): whoever sees the rings sees
 	 * them whole.
 	 */
 	smp_store_release(&q->rings, r);
 
-	/* Senders that did not see the rings are done with the read queue after
+	/* Who did not see the rings is done with the read queue and the write queue after
 	 * this; who is parked in read(2) finds them and leaves.
 	 */
 	synchronize_net();
 	mytun_readq_purge(q);
+	mytun_writeq_drain(q);
+	if (!q->disabled) {
+		napi_enable(&q->napi);
+		/* For a program that was quick. */
+		mytun_inject_kick(q);
+	}
 	mytun_rings_came(md);
 	mytun_wake(q, EPOLLIN | EPOLLOUT);
 	return 0;

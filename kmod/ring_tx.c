@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The hot path to the stack: the queue's NAPI instance consumes the TX ring as a
- * NIC's driver consumes its descriptors. The ring is the only queue on the way.
+ * NIC's driver consumes its descriptors. The ring is the only queue on the way. On whose
+ * time that happens is told in inject.c.
  *
  * A record's header is copied out of the ring before it is looked at, and so is the
  * packet: whatever the program writes meanwhile changes nothing that was checked.
@@ -94,11 +95,35 @@ static __be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto)
 	return 0;
 }
 
+/* What the virtio fields of a record say of its packet. Return: false when they lie. */
+static bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head)
+{
+	bool valid = (head->vnet_flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM |
+					  VIRTIO_NET_HDR_F_DATA_VALID)) ==
+		     VIRTIO_NET_HDR_F_DATA_VALID;
+	struct virtio_net_hdr vnet;
+
+	/* A finished packet that a cipher has verified is what a VPN sends most. */
+	if (likely(valid && !head->gso_type))
+		goto valid;
+	vnet = mytun_rec_to_vnet(head);
+	if (mytun_vnet_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
+		return false;
+	/* Who cuts it would have to sum it anew. */
+	if (skb_is_gso(skb) && skb->ip_summed != CHECKSUM_PARTIAL)
+		return false;
+	if (!valid)
+		return true;
+valid:
+	/* The outermost checksum, which is all of csum_level 0. */
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+	return true;
+}
+
 static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_dev *md,
 					  const struct mytun_rec *head, const u8 *data)
 {
 	bool tap = md->flags & IFF_TAP;
-	struct virtio_net_hdr vnet;
 	struct sk_buff *skb;
 	u16 index;
 
@@ -108,11 +133,8 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 	if (unlikely(!skb))
 		return MYTUN_DROPPED;
 
-	if (unlikely(head->vnet_flags | head->gso_type)) {
-		vnet = mytun_rec_to_vnet(head);
-		if (mytun_vnet_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
-			goto drop;
-	}
+	if ((head->vnet_flags | head->gso_type) && unlikely(!mytun_tx_vnet(skb, head)))
+		goto drop;
 
 	if (tap) {
 		skb->protocol = eth_type_trans(skb, md->dev);
@@ -123,8 +145,8 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 		skb_reset_mac_header(skb);
 	}
 	skb_reset_network_header(skb);
-	if (unlikely(skb_is_gso(skb)))
-		skb_probe_transport_header(skb);
+	if (unlikely(skb->ip_summed == CHECKSUM_PARTIAL && !mytun_partial_sound(skb)))
+		goto drop;
 	index = READ_ONCE(q->index);
 	skb_record_rx_queue(skb, index);
 
@@ -132,7 +154,10 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 	if (md->flows && READ_ONCE(md->numqueues) > 1)
 		mytun_flow_learn(md->flows, __skb_get_hash_symmetric(skb), index);
 
-	napi_gro_receive(&q->napi, skb);
+	if (unlikely(q->mode.inject == MYTUN_INJECT_DIRECT))
+		netif_receive_skb(skb);
+	else
+		napi_gro_receive(&q->napi, skb);
 	return MYTUN_SENT;
 
 drop:
@@ -229,6 +254,26 @@ out:
 	return work;
 }
 
+/* Nothing is consumed this time, and NAPI comes again when GRO is empty. */
+static int mytun_tx_gro_flush(struct mytun_queue *q)
+{
+	/* A busy poller completes when it stops, and polls once more then. */
+	if (test_bit(NAPI_STATE_IN_BUSY_POLL, &q->napi.state))
+		return 0;
+	q->gro_flush = false;
+	/* Having worked for nothing, it waits for no timeout. */
+	napi_complete_done(&q->napi, 0);
+	napi_schedule(&q->napi);
+	return 0;
+}
+
+/**
+ * mytun_ring_tx_poll - take packets of a TX ring up the stack
+ * @napi:   the queue's; the caller has its SCHED bit, and softirqs are off
+ * @budget: the most records
+ *
+ * Return: @budget, and the caller still has the instance; or less, and it is given back.
+ */
 int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
 {
 	struct mytun_queue *q = container_of(napi, struct mytun_queue, napi);
@@ -244,6 +289,8 @@ int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
 		napi_complete_done(napi, 0);
 		return 0;
 	}
+	if (unlikely(q->gro_flush))
+		return mytun_tx_gro_flush(q);
 	tx = &r->tx;
 
 	work = mytun_tx_consume(q, md, r, budget);
@@ -273,8 +320,8 @@ int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
  * mytun_doorbell - MYTUN_IOC_DOORBELL
  * @q: a queue
  *
- * In the default mode the packets go up the stack before this returns, in softirq on
- * this CPU, as far as softirq's own limits allow.
+ * Unless a thread takes them, the packets go up the stack before this returns, as far as
+ * softirq's limits, or those of inject.c, allow.
  *
  * Return: 0; -EINVAL no rings; -EBADFD detached; -EIO faulted; -ENETDOWN.
  */
@@ -296,10 +343,7 @@ int mytun_doorbell(struct mytun_queue *q)
 	if (!md)
 		return -EBADFD;
 
-	/* Harmless on a queue that is just leaving: disabled NAPI is not scheduled. */
-	local_bh_disable();
-	napi_schedule(&q->napi);
-	local_bh_enable();
+	mytun_inject_doorbell(q);
 
 	if (unlikely(READ_ONCE(r->fault)))
 		return -EIO;

@@ -95,6 +95,39 @@ static inline void mytun_sock_init(struct socket *sock, struct sock *sk, kuid_t 
 #define mytun_napi_add(dev, napi, poll) netif_napi_add(dev, napi, poll, NAPI_POLL_WEIGHT)
 #endif
 
+/* Has the administrator said which queue a CPU, or a receive queue, sends on? Fields of
+ * their own before.
+ */
+static inline bool mytun_dev_has_xps(const struct net_device *dev)
+{
+#ifndef CONFIG_XPS
+	return false;
+#elif defined(MYTUN_HAVE_XPS_MAPS)
+	return rcu_access_pointer(dev->xps_maps[XPS_CPUS]) ||
+	       rcu_access_pointer(dev->xps_maps[XPS_RXQS]);
+#else
+	return rcu_access_pointer(dev->xps_cpus_map) || rcu_access_pointer(dev->xps_rxqs_map);
+#endif
+}
+
+/* GRO hands the owner's memory of a packet that it merges to the packet that it merges it
+ * with: before, it gave back twice what it had taken once.
+ */
+static inline void mytun_skb_before_gro(struct sk_buff *skb)
+{
+#ifndef MYTUN_HAVE_GRO_OWNERS
+	skb_orphan(skb);
+#endif
+}
+
+/* Arguments of get_coalesce and set_coalesce that came later, and are not used here. */
+#ifdef MYTUN_HAVE_COALESCE4
+#define MYTUN_COALESCE_REST \
+	, struct kernel_ethtool_coalesce *kernel_coal, struct netlink_ext_ack *extack
+#else
+#define MYTUN_COALESCE_REST
+#endif
+
 /* An skb from NAPI's own cache. */
 #ifndef MYTUN_HAVE_NAPI_BUILD_SKB
 #define napi_build_skb(data, size) build_skb(data, size)

@@ -116,7 +116,7 @@ static void set_flags(const char *name, unsigned int on, unsigned int off)
 	must(ifreq_ioctl(name, SIOCSIFFLAGS, &ifr));
 }
 
-static void add_addr(const char *name, int family, const char *text, int prefix)
+void iface_addr(const char *name, int family, const char *text, int prefix)
 {
 	size_t len = family == AF_INET ? 4 : 16;
 	struct request r = { .n = { .nlmsg_len = NLMSG_LENGTH(sizeof(r.addr)),
@@ -177,8 +177,8 @@ void iface_up(const char *name)
 {
 	ipv6_on(name);
 	set_flags(name, IFF_UP | IFF_NOARP, IFF_MULTICAST);
-	add_addr(name, AF_INET, HERE4, 24);
-	add_addr(name, AF_INET6, HERE6, 64);
+	iface_addr(name, AF_INET, HERE4, 24);
+	iface_addr(name, AF_INET6, HERE6, 64);
 	eventually(ipv6_ready(name));
 }
 

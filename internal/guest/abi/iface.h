@@ -21,6 +21,7 @@ unsigned int iface_flags(const char *name);
  * discovery, no router solicitation. A TAP interface sends to its own MAC address.
  */
 void iface_up(const char *name);
+void iface_addr(const char *name, int family, const char *text, int prefix);
 /* Only up. */
 void iface_up_bare(const char *name);
 void iface_down(const char *name);

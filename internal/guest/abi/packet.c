@@ -16,7 +16,7 @@
 #include "check.h"
 #include "iface.h"
 
-static uint32_t sum(uint32_t acc, const void *data, size_t len)
+uint32_t packet_sum(uint32_t acc, const void *data, size_t len)
 {
 	const uint8_t *p = data;
 
@@ -28,7 +28,7 @@ static uint32_t sum(uint32_t acc, const void *data, size_t len)
 	return (acc & 0xffff) + (acc >> 16);
 }
 
-static uint16_t fold(uint32_t acc)
+uint16_t packet_fold(uint32_t acc)
 {
 	while (acc >> 16)
 		acc = (acc & 0xffff) + (acc >> 16);
@@ -40,7 +40,7 @@ static void finish_udp(struct udphdr *u, const void *addrs, size_t addrs_len)
 	uint16_t len = ntohs(u->len);
 
 	u->check = 0;
-	u->check = fold(sum(sum(IPPROTO_UDP + len, addrs, addrs_len), u, len));
+	u->check = packet_fold(packet_sum(packet_sum(IPPROTO_UDP + len, addrs, addrs_len), u, len));
 	if (!u->check)
 		u->check = 0xffff;
 }
@@ -53,7 +53,7 @@ void packet_finish(struct packet *p, bool tap)
 		struct iphdr *ip = (struct iphdr *)l3;
 
 		ip->check = 0;
-		ip->check = fold(sum(0, ip, sizeof(*ip)));
+		ip->check = packet_fold(packet_sum(0, ip, sizeof(*ip)));
 		finish_udp((struct udphdr *)(ip + 1), &ip->saddr, 8);
 	} else {
 		struct ip6_hdr *ip6 = (struct ip6_hdr *)l3;

@@ -30,6 +30,10 @@ void packet_inbound(struct packet *p, const struct tun *t, int family, const voi
 /* Recomputes the checksums after a change of addresses, ports or payload. */
 void packet_finish(struct packet *p, bool tap);
 
+/* The sum of the Internet checksum, and what stands in a header at its end. */
+uint32_t packet_sum(uint32_t acc, const void *data, size_t len);
+uint16_t packet_fold(uint32_t acc);
+
 /* A datagram socket on HERE, PORT_HERE; its sends go to THERE, PORT_THERE. */
 int udp_here(int family);
 void udp_send(int fd, const void *payload, size_t len);

@@ -96,6 +96,10 @@ DROPS(IFF_TUN, checksum_that_straddles_the_end, rec->vnet_flags = VIRTIO_NET_HDR
       rec->csum_start = 20, rec->csum_offset = rec->len - 21)
 DROPS(IFF_TUN, checksum_whose_place_wraps_around, rec->vnet_flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
       rec->csum_start = 0xffff, rec->csum_offset = 0xffff)
+DROPS(IFF_TAP, checksum_of_the_frames_header, rec->vnet_flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+      rec->csum_start = 0, rec->csum_offset = 40)
+DROPS(IFF_TAP, checksum_from_the_frames_header_on,
+      rec->vnet_flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, rec->csum_start = 13, rec->csum_offset = 27)
 DROPS(IFF_TAP, checksum_beyond_the_frame, rec->vnet_flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
       rec->csum_start = 0xfff0, rec->csum_offset = 6)
 

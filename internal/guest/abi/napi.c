@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+/* The knobs that an administrator turns on any NIC: threaded, gro_flush_timeout. */
+#define _GNU_SOURCE
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "iface.h"
+#include "mode.h"
+#include "packet.h"
+#include "ring.h"
+#include "segment.h"
+
+static void knob(const struct tun *t, const char *name, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/%s", t->name, name);
+	if (access(path, F_OK))
+		skip("this kernel has no %s", name);
+	must(write_file(path, value));
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* The length of the next packet that goes up, 0 when none comes in time. */
+static size_t captured(int raw, int ms)
+{
+	struct pollfd pfd = { .fd = raw, .events = POLLIN };
+	char bytes[65536];
+
+	return must(poll(&pfd, 1, ms)) ? recv(raw, bytes, sizeof(bytes), 0) : 0;
+}
+
+static void next_segment(struct ring *r, struct conn *c)
+{
+	char payload[500];
+	struct packet p;
+
+	fill(payload, sizeof(payload), c->seq);
+	segment(&p, c, TH_ACK, payload, sizeof(payload));
+	ring_tx_packet(r, p.bytes, p.len);
+	ring_tx_flush(r);
+}
+
+static struct conn conn_to_nobody(void)
+{
+	struct conn c = conn_here(AF_INET);
+
+	c.to = "10.9.0.77"; /* it only shall go up */
+	return c;
+}
+
+static void doorbells_are_merged(uint32_t mode, const char *threaded)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_small(t.fd);
+	struct conn c = conn_to_nobody();
+	int raw = raw_socket(t.name);
+	double begin;
+
+	sysfs_here();
+	inject(t.fd, mode);
+	if (threaded)
+		knob(&t, "threaded", threaded);
+	/* Without it each goes by itself. */
+	next_segment(&r, &c);
+	next_segment(&r, &c);
+	expect_eq(captured(raw, 5000), TCP4 + 500);
+	expect_eq(captured(raw, 5000), TCP4 + 500);
+
+	knob(&t, "gro_flush_timeout", "300000000");
+	begin = now();
+	next_segment(&r, &c);
+	next_segment(&r, &c);
+	expect_eq(captured(raw, 5000), TCP4 + 1000);
+
+	/* And what is alone comes, though no doorbell follows. */
+	begin = now();
+	next_segment(&r, &c);
+	expect_eq(captured(raw, 5000), TCP4 + 500);
+	expect(now() - begin > 0.1);
+
+	/* The same with the interrupts, had it any, deferred. */
+	knob(&t, "napi_defer_hard_irqs", "2");
+	begin = now();
+	next_segment(&r, &c);
+	next_segment(&r, &c);
+	expect_eq(captured(raw, 5000), TCP4 + 1000);
+	next_segment(&r, &c);
+	expect_eq(captured(raw, 5000), TCP4 + 500);
+	expect_eq(r.tx_cons->drops, 0);
+}
+
+TEST(doorbells_are_merged_by_softirq)
+{
+	doorbells_are_merged(MYTUN_INJECT_SOFTIRQ, NULL);
+}
+
+TEST(doorbells_are_merged_by_a_thread)
+{
+	doorbells_are_merged(MYTUN_INJECT_THREAD, NULL);
+}
+
+TEST(doorbells_are_merged_by_the_cores_thread)
+{
+	doorbells_are_merged(MYTUN_INJECT_SOFTIRQ, "1");
+}
+
+TEST(doorbells_are_merged_by_a_thread_beside_the_cores)
+{
+	doorbells_are_merged(MYTUN_INJECT_THREAD, "1");
+}
+
+/* What GRO holds was sent earlier. */
+TEST(nothing_overtakes_what_gro_holds)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_small(t.fd);
+	struct conn c = conn_to_nobody();
+	int raw = raw_socket(t.name);
+	struct packet p;
+
+	sysfs_here();
+	knob(&t, "gro_flush_timeout", "2000000000");
+	next_segment(&r, &c);
+	expect_eq(captured(raw, 50), 0);
+	/* The next is of another length, to be told from it, and waits for the change. */
+	segment(&p, &c, TH_ACK, "short", 5);
+	ring_tx_packet(&r, p.bytes, p.len);
+	ring_tx_publish(&r);
+	inject(t.fd, MYTUN_INJECT_DIRECT);
+	expect_eq(captured(raw, 1000), TCP4 + 500);
+	expect_eq(captured(raw, 1000), TCP4 + 5);
+}
+
+TEST(an_interface_goes_with_packets_that_gro_holds)
+{
+	sysfs_here();
+	for (int i = 0; i < 12; i++) {
+		struct tun t = tun_open_up(IFF_TUN);
+		struct ring r = ring_small(t.fd);
+		struct conn c = conn_to_nobody();
+
+		inject(t.fd, i % 2 ? MYTUN_INJECT_THREAD : MYTUN_INJECT_SOFTIRQ);
+		knob(&t, "gro_flush_timeout", "10000000000");
+		next_segment(&r, &c);
+		if (i % 3 == 0)
+			iface_del(t.name);
+		if (i % 3 == 1)
+			ring_unmap(&r);
+		tun_close(&t);
+	}
+}
+
+TEST(both_kinds_of_threads_come_and_go)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_small(t.fd);
+	int udp = udp_here(AF_INET);
+	struct packet p;
+
+	sysfs_here();
+	packet_inbound(&p, &t, AF_INET, "x", 1);
+	for (int i = 0; i < 12; i++) {
+		knob(&t, "threaded", i & 1 ? "1" : "0");
+		inject(t.fd, i % 3);
+		ring_tx_packet(&r, p.bytes, p.len);
+		ring_tx_flush(&r);
+		udp_expect(udp, "x", 1);
+		knob(&t, "threaded", i & 2 ? "1" : "0");
+		ring_tx_packet(&r, p.bytes, p.len);
+		ring_tx_flush(&r);
+		udp_expect(udp, "x", 1);
+	}
+}

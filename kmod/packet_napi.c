@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Without rings, on a file with IFF_NAPI: what write(2) brings waits in the socket's
+ * write queue, and NAPI takes it up, through GRO. A queue that gets rings gives this
+ * up: its NAPI instance serves the TX ring then, which needs no IFF_NAPI.
+ *
+ * Who writes checks, under the RCU read lock, that the queue is in service, and appends.
+ * Who takes the queue out of service says so, waits a grace period, and purges: nothing is
+ * left behind.
+ */
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+
+#include "internal.h"
+
+static int mytun_writeq_poll(struct napi_struct *napi, int budget)
+{
+	struct mytun_queue *q = container_of(napi, struct mytun_queue, napi);
+	struct sk_buff_head *writeq = &q->sk.sk_write_queue;
+	struct sk_buff_head batch;
+	struct sk_buff *skb;
+	int work = 0;
+
+	/* The lock once for all: a writer appends from another CPU meanwhile. */
+	__skb_queue_head_init(&batch);
+	spin_lock(&writeq->lock);
+	while (work < budget && (skb = __skb_dequeue(writeq))) {
+		__skb_queue_tail(&batch, skb);
+		work++;
+	}
+	spin_unlock(&writeq->lock);
+
+	while ((skb = __skb_dequeue(&batch))) {
+		mytun_skb_before_gro(skb);
+		napi_gro_receive(napi, skb);
+	}
+	if (work < budget)
+		napi_complete_done(napi, work);
+	return work;
+}
+
+/**
+ * mytun_writeq_add - a written packet to the queue's NAPI instance
+ * @md:  the interface that the packet was written to
+ * @q:   the queue
+ * @skb: the packet, ready for the stack; the queue's when this succeeds
+ *
+ * The caller holds the RCU read lock since before it looked at @q's rings, and there were
+ * none; softirqs are off.
+ *
+ * Return: 0; -EBUSY the queue is out of service; -EBADFD it left.
+ */
+int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb)
+{
+	struct sk_buff_head *writeq = &q->sk.sk_write_queue;
+
+	if (rcu_access_pointer(q->md) != md)
+		return -EBADFD;
+	if (READ_ONCE(q->disabled))
+		return -EBUSY;
+	spin_lock(&writeq->lock);
+	__skb_queue_tail(writeq, skb);
+	spin_unlock(&writeq->lock);
+	napi_schedule(&q->napi);
+	return 0;
+}
+
+/* Nobody adds any more, and nobody polls. */
+void mytun_writeq_purge(struct mytun_queue *q)
+{
+	skb_queue_purge(&q->sk.sk_write_queue);
+}
+
+/* The file is attached with IFF_NAPI. The instance is enabled when it goes into service. */
+void mytun_writeq_start(struct mytun_dev *md, struct mytun_queue *q)
+{
+	ASSERT_RTNL();
+	mytun_napi_add(md->dev, &q->napi, mytun_writeq_poll);
+	WRITE_ONCE(q->napi_added, true);
+}
+
+/*
+ * The queue is about to get its rings: silence the instance, so that another poll
+ * function can take its place. What GRO held, which only gro_flush_timeout makes it do,
+ * is lost.
+ */
+void mytun_writeq_stop(struct mytun_queue *q)
+{
+	ASSERT_RTNL();
+	if (!q->disabled)
+		napi_disable(&q->napi);
+	netif_napi_del(&q->napi);
+}
+
+/* The queue has got its rings, and nobody adds any more: what is there goes up now. */
+void mytun_writeq_drain(struct mytun_queue *q)
+{
+	struct sk_buff *skb;
+
+	while ((skb = skb_dequeue(&q->sk.sk_write_queue))) {
+		local_bh_disable();
+		netif_receive_skb(skb);
+		local_bh_enable();
+		cond_resched();
+	}
+}
