@@ -165,6 +165,8 @@ struct mytun_rings_mem {
  * @mode:     MYTUN_IOC_SET_MODE; written under RTNL, its fields read anywhere
  * @readq:    packets for read(2), while there are no rings
  * @fasync:   whom to send SIGIO
+ * @rx_eventfd: MYTUN_IOC_EVENTFDS; written under RTNL
+ * @tx_eventfd: MYTUN_IOC_EVENTFDS; written under RTNL
  * @napi:     consumes the TX ring
  * @member:   in mytun_dev.members while attached, disabled or not
  * @index:    in mytun_dev.queues; valid while attached and enabled
@@ -179,6 +181,8 @@ struct mytun_queue {
 	struct mytun_mode mode;
 	struct ptr_ring readq;
 	struct fasync_struct *fasync;
+	struct eventfd_ctx __rcu *rx_eventfd;
+	struct eventfd_ctx __rcu *tx_eventfd;
 	struct napi_struct napi;
 	struct list_head member;
 	u16 index;
@@ -260,13 +264,14 @@ static inline bool mytun_must_wake(struct mytun_queue *q, const struct mytun_rin
 {
 	/* Pairs with the program's full barrier between its event field and its
 	 * last look: either it sees what we published, or we see the event. Without
-	 * the event index, with the barrier in mytun_rings_poll().
+	 * the event index, with those in mytun_rings_poll() and mytun_ioc_eventfds().
 	 */
 	smp_mb();
 	if (r->flags & MYTUN_RINGS_F_EVENT_IDX)
 		return mytun_need_event(READ_ONCE(end->event), pos, old);
 	/* waitqueue_active() needs the barrier above. */
-	return waitqueue_active(&q->socket.wq.wait) || READ_ONCE(q->fasync);
+	return waitqueue_active(&q->socket.wq.wait) || READ_ONCE(q->fasync) ||
+	       rcu_access_pointer(q->rx_eventfd) || rcu_access_pointer(q->tx_eventfd);
 }
 
 /* attach.c */
@@ -345,6 +350,11 @@ int mytun_change_carrier(struct net_device *dev, bool carrier);
 
 /* ethtool.c */
 extern const struct ethtool_ops mytun_ethtool_ops;
+
+/* eventfd.c */
+void mytun_eventfds_signal(struct mytun_queue *q, __poll_t events);
+void mytun_eventfds_release(struct mytun_queue *q);
+long mytun_ioc_eventfds(struct mytun_queue *q, const void __user *argp);
 
 /* flow.c */
 struct mytun_flows *mytun_flows_alloc(void);
