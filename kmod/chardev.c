@@ -61,6 +61,8 @@ static int mytun_open(struct inode *inode, struct file *file)
 	q->sk.sk_sndbuf = INT_MAX;
 
 	file->private_data = q;
+	/* Reads and writes of io_uring need no thread to wait in. */
+	file->f_mode |= FMODE_NOWAIT;
 	return 0;
 }
 

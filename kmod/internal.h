@@ -370,7 +370,7 @@ long mytun_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 #endif
 
 /* mode.c */
-#define MYTUN_MODE_FLAGS_SERVED 0
+#define MYTUN_MODE_FLAGS_SERVED MYTUN_MODE_F_RECORDS
 #define MYTUN_INJECTIONS_SERVED BIT(MYTUN_INJECT_SOFTIRQ)
 long mytun_ioc_set_mode(struct mytun_queue *q, const void __user *argp);
 long mytun_ioc_get_mode(struct mytun_queue *q, void __user *argp);
@@ -378,11 +378,32 @@ long mytun_ioc_get_mode(struct mytun_queue *q, void __user *argp);
 /* packet_rx.c: one packet a read(2) */
 bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb);
 ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to);
+int mytun_readq_why_not(const struct mytun_queue *q, bool noblock);
 void mytun_readq_purge(struct mytun_queue *q);
 void mytun_skb_free(void *ptr);
 
 /* packet_tx.c: one packet a write(2) */
+
+/**
+ * enum mytun_patience - how long a write(2) waits for memory
+ * @MYTUN_WAIT:             as long as it takes
+ * @MYTUN_WAIT_FOR_PAGES:   O_NONBLOCK: not until the send buffer has room
+ * @MYTUN_WAIT_FOR_NOTHING: RWF_NOWAIT and the first try of io_uring: nor for the
+ *                          allocator to find pages
+ */
+enum mytun_patience {
+	MYTUN_WAIT,
+	MYTUN_WAIT_FOR_PAGES,
+	MYTUN_WAIT_FOR_NOTHING
+};
 ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from);
+struct sk_buff *mytun_packet_skb(struct mytun_queue *q, size_t align, size_t len,
+				 size_t linear, enum mytun_patience patience);
+
+/* records.c: many packets a read(2) or write(2) */
+ssize_t mytun_records_read(struct mytun_queue *q, struct iov_iter *to, bool noblock);
+ssize_t mytun_records_write(struct mytun_queue *q, struct mytun_dev *md,
+			    struct iov_iter *from, enum mytun_patience patience);
 
 /* ring.c */
 int mytun_rings_geometry(struct mytun_rings *g);
@@ -403,6 +424,7 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 /* ring_tx.c */
 int mytun_ring_tx_poll(struct napi_struct *napi, int budget);
 int mytun_doorbell(struct mytun_queue *q);
+__be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto);
 
 /* The virtio header of a record. */
 static inline struct virtio_net_hdr mytun_rec_to_vnet(const struct mytun_rec *rec)

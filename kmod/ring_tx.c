@@ -81,7 +81,7 @@ static struct sk_buff *mytun_tx_skb(struct mytun_queue *q, const u8 *data, u32 l
 }
 
 /* Protocol of a packet without an Ethernet header; 0 when it has none that we know. */
-static __be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto)
+__be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto)
 {
 	if (proto)
 		return (__force __be16)proto;
