@@ -10,7 +10,7 @@
 #include "packet.h"
 
 struct records {
-	struct mytun_rec *rec[512];
+	struct mytun_rec *rec[1 << 13];
 	size_t n;
 	size_t len; /* bytes */
 	uint8_t bytes[1 << 18] __attribute__((aligned(16)));
