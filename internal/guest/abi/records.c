@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/if_packet.h>
 #include <linux/virtio_net.h>
 #include <net/ethernet.h>
 #include <poll.h>
@@ -355,32 +354,6 @@ TEST(a_vlan_tag_is_part_of_the_packet)
 	expect_eq(ntohs(r.rec[0]->proto), ETHERTYPE_VLAN);
 	expect(!memcmp((char *)rec_packet(r.rec[0]) + 12, "\x81\x00\x00\x07\x08\x00\x45", 7));
 	expect(!memcmp((char *)rec_packet(r.rec[0]) + ETH + 4 + UDP4, "tagged", 6));
-}
-
-static bool raw_send_nothing(int raw, const char *name)
-{
-	struct sockaddr_ll ll = {
-		.sll_family = AF_PACKET,
-		.sll_protocol = htons(0x88b5),
-		.sll_ifindex = iface_index(name),
-	};
-
-	return sendto(raw, "", 0, 0, (struct sockaddr *)&ll, sizeof(ll)) == 0;
-}
-
-TEST(a_packet_of_no_bytes_is_none)
-{
-	struct tun t = tun_open_up(IFF_TUN);
-	int raw = raw_socket(t.name), udp = udp_here(AF_INET);
-	struct records r;
-
-	records_on(t.fd);
-	if (!raw_send_nothing(raw, t.name))
-		skip("packet sockets of this kernel send no empty packets");
-	udp_send(udp, "x", 1);
-	expect_eq(records_read(&r, t.fd), 1);
-	expect_eq(r.rec[0]->len, UDP4 + 1);
-	expect_eq(iface_stats(t.name).tx_dropped, 1);
 }
 
 /* Transmitting. */

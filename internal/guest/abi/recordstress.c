@@ -274,7 +274,7 @@ static void changed_under_traffic(int round)
 	eventually(!iface_exists(s.t.name) && !iface_exists("again0"));
 }
 
-TEST_WITHIN(60, the_queue_changes_under_readers_and_writers)
+TEST_WITHIN(180, the_queue_changes_under_readers_and_writers)
 {
 	for (int round = 0; round < 12; round++)
 		changed_under_traffic(round);
