@@ -420,6 +420,7 @@ void mytun_totals_add(struct mytun_totals *sum, const struct mytun_totals *t);
 /* ring_rx.c */
 bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytun_dev *md,
 		   struct sk_buff *skb);
+int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb, int vlan_hlen);
 
 /* ring_tx.c */
 int mytun_ring_tx_poll(struct napi_struct *napi, int budget);

@@ -11,6 +11,7 @@
 #include <linux/sched/signal.h>
 #include <linux/uio.h>
 
+#include "compat/vnet.h"
 #include "internal.h"
 
 /* Records that are consumed before their packets go up the stack together. */
@@ -78,7 +79,6 @@ static bool mytun_record_head(const struct sk_buff *skb, struct mytun_rec *head)
 {
 	bool tag = skb_vlan_tag_present(skb);
 	int vlan_hlen = tag ? VLAN_HLEN : 0;
-	struct virtio_net_hdr vnet;
 
 	/* A packet socket can send nothing at all, or an Ethernet header's beginning. */
 	if (!skb->len || (tag && skb->len < 2 * ETH_ALEN))
@@ -91,17 +91,7 @@ static bool mytun_record_head(const struct sk_buff *skb, struct mytun_rec *head)
 	};
 	if (!skb_is_gso(skb) && skb->ip_summed != CHECKSUM_PARTIAL)
 		return true;
-
-	if (virtio_net_hdr_from_skb(skb, &vnet, virtio_legacy_is_little_endian(), true,
-				    vlan_hlen))
-		return false;
-	head->vnet_flags = vnet.flags;
-	head->gso_type = vnet.gso_type;
-	head->hdr_len = (__force u16)vnet.hdr_len;
-	head->gso_size = (__force u16)vnet.gso_size;
-	head->csum_start = (__force u16)vnet.csum_start;
-	head->csum_offset = (__force u16)vnet.csum_offset;
-	return true;
+	return !mytun_rx_vnet(head, skb, vlan_hlen);
 }
 
 /* The packet with its VLAN tag where it belongs. Return: false on a fault. */
@@ -308,7 +298,7 @@ static bool mytun_batch_headers(const struct mytun_dev *md, struct sk_buff *skb,
 
 	if (head->vnet_flags | head->gso_type) {
 		vnet = mytun_rec_to_vnet(head);
-		if (virtio_net_hdr_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
+		if (mytun_vnet_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
 			return false;
 	}
 	if (md->flags & IFF_TAP) {

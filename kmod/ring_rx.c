@@ -195,13 +195,20 @@ static bool mytun_rx_one(struct mytun_queue *q, struct mytun_rings_mem *r,
 	return true;
 }
 
-/* Only when the program asked for unfinished packets with TUNSETOFFLOAD. */
-static int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb)
+/**
+ * mytun_rx_vnet - what an unfinished packet still needs
+ * @head:      gets the virtio fields
+ * @skb:       a packet that the program takes as it is, see mytun_takes()
+ * @vlan_hlen: bytes of a VLAN tag that will stand in the packet, and does not yet
+ *
+ * Return: 0, or -EINVAL for a packet that has no virtio header.
+ */
+int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb, int vlan_hlen)
 {
 	struct virtio_net_hdr vnet;
 	int err;
 
-	err = mytun_vnet_from_skb(skb, &vnet, virtio_legacy_is_little_endian(), 0);
+	err = mytun_vnet_from_skb(skb, &vnet, virtio_legacy_is_little_endian(), vlan_hlen);
 	if (err)
 		return err;
 	head->vnet_flags = vnet.flags;
@@ -250,7 +257,7 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 	if (likely(skb->ip_summed != CHECKSUM_PARTIAL && !skb_is_gso(skb))) {
 		sent = mytun_rx_one(q, r, skb, &head, false);
 	} else if (mytun_takes(md, skb)) {
-		if (mytun_rx_vnet(&head, skb))
+		if (mytun_rx_vnet(&head, skb, 0))
 			goto drop;
 		sent = mytun_rx_one(q, r, skb, &head, false);
 	} else if (skb_is_gso(skb)) {
