@@ -18,6 +18,7 @@
 #include "packet.h"
 #include "records.h"
 #include "ring.h"
+#include "super.h"
 
 /* The mode. */
 
@@ -185,6 +186,74 @@ TEST(unfinished_checksums_come_only_when_they_are_asked_for)
 	expect_eq(r.rec[0]->vnet_flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
 	expect_eq(r.rec[0]->csum_start, 20);
 	expect_eq(r.rec[0]->csum_offset, 6);
+}
+
+/* A TCP super-packet, as a ring's record has it; cut by the stack unless asked for. */
+static void super_packets(int flags, unsigned long offloads)
+{
+	struct super_kind kind = { .tap = flags & IFF_TAP };
+	struct tun ring_tun = tun_open("ringed%d", flags), t = tun_open("plain%d", flags);
+	struct ring ring = ring_new(ring_tun.fd, ring_args(1 << 17));
+	static struct super s;
+	struct records r;
+	int raw;
+
+	must(ioctl(ring_tun.fd, TUNSETOFFLOAD, offloads));
+	must(ioctl(t.fd, TUNSETOFFLOAD, offloads));
+	iface_up_bare(ring_tun.name);
+	iface_up_bare(t.name);
+	records_on(t.fd);
+	super_new(&s, kind, 1000, 20, 7);
+	raw = super_socket(ring_tun.name);
+	super_send(raw, ring_tun.name, &s);
+	raw = super_socket(t.name);
+	super_send(raw, t.name, &s);
+	expect_eq(records_read(&r, t.fd), offloads ? 1 : 20);
+	for (size_t i = 0; i < r.n; i++) {
+		struct mytun_rec *want = ring_rx_wait(&ring);
+
+		expect_eq(r.rec[i]->size, want->size);
+		expect(!memcmp(r.rec[i], want, want->off + want->len));
+		ring_rx_done(&ring);
+	}
+	expect(!ring_rx(&ring));
+}
+
+TEST(super_packets_come_whole_or_cut_as_in_a_ring)
+{
+	super_packets(IFF_TUN, 0);
+	netns_new();
+	super_packets(IFF_TUN, TUN_F_CSUM | TUN_F_TSO4);
+	netns_new();
+	super_packets(IFF_TAP, 0);
+	netns_new();
+	super_packets(IFF_TAP, TUN_F_CSUM | TUN_F_TSO4);
+}
+
+TEST(a_record_can_stand_for_several_packets)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	int udp = udp_here(AF_INET);
+	struct mytun_rec *rec;
+	struct records r = {};
+	uint8_t payload[1000];
+	struct packet p;
+
+	records_on(t.fd);
+	fill(payload, sizeof(payload), 1);
+	packet_inbound(&p, &t, AF_INET, payload, sizeof(payload));
+	records_pseudo_sum(p.bytes);
+	rec = records_add(&r, &p);
+	rec->vnet_flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	rec->gso_type = 5; /* VIRTIO_NET_HDR_GSO_UDP_L4 */
+	rec->hdr_len = UDP4;
+	rec->gso_size = 400;
+	rec->csum_start = 20;
+	rec->csum_offset = 6;
+	expect_eq(must(write(t.fd, r.bytes, r.len)), r.len);
+	udp_expect(udp, payload, 400);
+	udp_expect(udp, payload + 400, 400);
+	udp_expect(udp, payload + 800, 200);
 }
 
 TEST(a_record_that_does_not_fit_is_the_next_reads)
