@@ -396,6 +396,7 @@ enum mytun_patience {
 	MYTUN_WAIT_FOR_PAGES,
 	MYTUN_WAIT_FOR_NOTHING
 };
+
 ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from);
 struct sk_buff *mytun_packet_skb(struct mytun_queue *q, size_t align, size_t len,
 				 size_t linear, enum mytun_patience patience);
