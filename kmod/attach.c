@@ -10,12 +10,31 @@
 
 #include "internal.h"
 
-/* Wake everyone who waits on the file. */
+/* A detached or faulted queue says so, rather than that there is something to read. */
+static void mytun_sigio(struct mytun_queue *q, __poll_t events)
+{
+	if (events & EPOLLHUP) {
+		kill_fasync(&q->fasync, SIGIO, POLL_HUP);
+		return;
+	}
+	if (events & EPOLLIN)
+		kill_fasync(&q->fasync, SIGIO, POLL_IN);
+	if (events & EPOLLOUT)
+		kill_fasync(&q->fasync, SIGIO, POLL_OUT);
+}
+
+/* Wake everyone who waits on the file, and tell who asked to be told. */
 void mytun_wake(struct mytun_queue *q, __poll_t events)
 {
 	wake_up_interruptible_poll(&q->socket.wq.wait, events);
+	/* What the wake-up is about is published before we look who wants to know. Pairs
+	 * with the barrier in mytun_ioc_eventfds().
+	 */
+	smp_mb();
 	if (unlikely(READ_ONCE(q->fasync)))
-		kill_fasync(&q->fasync, SIGIO, events & EPOLLIN ? POLL_IN : POLL_OUT);
+		mytun_sigio(q, events);
+	if (unlikely(rcu_access_pointer(q->rx_eventfd) || rcu_access_pointer(q->tx_eventfd)))
+		mytun_eventfds_signal(q, events);
 }
 
 /* The interface of a file, kept from being freed until mytun_put(); or NULL. */

@@ -43,6 +43,8 @@ static int mytun_open(struct inode *inode, struct file *file)
 	q->rings = NULL;
 	memset(&q->mode, 0, sizeof(q->mode));
 	q->fasync = NULL;
+	RCU_INIT_POINTER(q->rx_eventfd, NULL);
+	RCU_INIT_POINTER(q->tx_eventfd, NULL);
 	q->disabled = false;
 	q->ifindex = 0;
 	INIT_LIST_HEAD(&q->member);
@@ -64,6 +66,8 @@ static int mytun_open(struct inode *inode, struct file *file)
 	q->sk.sk_sndbuf = INT_MAX;
 
 	file->private_data = q;
+	/* Reads and writes of io_uring need no thread to wait in. */
+	file->f_mode |= FMODE_NOWAIT;
 	return 0;
 }
 
@@ -74,6 +78,7 @@ static int mytun_release(struct inode *inode, struct file *file)
 	rtnl_lock();
 	mytun_detach(q);
 	rtnl_unlock();
+	mytun_eventfds_release(q);
 
 	/* Off its interface and a grace period later: nobody else can reach it. */
 	ptr_ring_cleanup(&q->readq, mytun_skb_free);

@@ -167,6 +167,8 @@ struct mytun_rings_mem {
  *            @mode.inject only while nobody consumes the TX ring
  * @readq:    packets for read(2), while there are no rings
  * @fasync:   whom to send SIGIO
+ * @rx_eventfd: MYTUN_IOC_EVENTFDS; written under RTNL
+ * @tx_eventfd: MYTUN_IOC_EVENTFDS; written under RTNL
  * @napi:     consumes the TX ring, or what was written to a file with IFF_NAPI
  * @napi_added: @napi is on the interface; written under RTNL
  * @gro_flush: before the next record, what GRO holds must go up; by whoever has @napi,
@@ -187,6 +189,8 @@ struct mytun_queue {
 	struct mytun_mode mode;
 	struct ptr_ring readq;
 	struct fasync_struct *fasync;
+	struct eventfd_ctx __rcu *rx_eventfd;
+	struct eventfd_ctx __rcu *tx_eventfd;
 	struct napi_struct napi;
 	bool napi_added;
 	bool gro_flush;
@@ -275,13 +279,14 @@ static inline bool mytun_must_wake(struct mytun_queue *q, const struct mytun_rin
 {
 	/* Pairs with the program's full barrier between its event field and its
 	 * last look: either it sees what we published, or we see the event. Without
-	 * the event index, with the barrier in mytun_rings_poll().
+	 * the event index, with those in mytun_rings_poll() and mytun_ioc_eventfds().
 	 */
 	smp_mb();
 	if (r->flags & MYTUN_RINGS_F_EVENT_IDX)
 		return mytun_need_event(READ_ONCE(end->event), pos, old);
 	/* waitqueue_active() needs the barrier above. */
-	return waitqueue_active(&q->socket.wq.wait) || READ_ONCE(q->fasync);
+	return waitqueue_active(&q->socket.wq.wait) || READ_ONCE(q->fasync) ||
+	       rcu_access_pointer(q->rx_eventfd) || rcu_access_pointer(q->tx_eventfd);
 }
 
 /* attach.c */
@@ -361,6 +366,11 @@ int mytun_change_carrier(struct net_device *dev, bool carrier);
 /* ethtool.c */
 extern const struct ethtool_ops mytun_ethtool_ops;
 
+/* eventfd.c */
+void mytun_eventfds_signal(struct mytun_queue *q, __poll_t events);
+void mytun_eventfds_release(struct mytun_queue *q);
+long mytun_ioc_eventfds(struct mytun_queue *q, const void __user *argp);
+
 /* flow.c */
 struct mytun_flows *mytun_flows_alloc(void);
 void mytun_flows_free(struct mytun_flows *flows);
@@ -383,7 +393,7 @@ long mytun_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 #endif
 
 /* mode.c */
-#define MYTUN_MODE_FLAGS_SERVED 0
+#define MYTUN_MODE_FLAGS_SERVED MYTUN_MODE_F_RECORDS
 long mytun_ioc_set_mode(struct mytun_queue *q, const void __user *argp);
 long mytun_ioc_get_mode(struct mytun_queue *q, void __user *argp);
 
@@ -397,11 +407,33 @@ void mytun_writeq_drain(struct mytun_queue *q);
 /* packet_rx.c: one packet a read(2) */
 bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb);
 ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to);
+int mytun_readq_why_not(const struct mytun_queue *q, bool noblock);
 void mytun_readq_purge(struct mytun_queue *q);
 void mytun_skb_free(void *ptr);
 
 /* packet_tx.c: one packet a write(2) */
+
+/**
+ * enum mytun_patience - how long a write(2) waits for memory
+ * @MYTUN_WAIT:             as long as it takes
+ * @MYTUN_WAIT_FOR_PAGES:   O_NONBLOCK: not until the send buffer has room
+ * @MYTUN_WAIT_FOR_NOTHING: RWF_NOWAIT and the first try of io_uring: nor for the
+ *                          allocator to find pages
+ */
+enum mytun_patience {
+	MYTUN_WAIT,
+	MYTUN_WAIT_FOR_PAGES,
+	MYTUN_WAIT_FOR_NOTHING
+};
+
 ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from);
+struct sk_buff *mytun_packet_skb(struct mytun_queue *q, size_t align, size_t len,
+				 size_t linear, enum mytun_patience patience);
+
+/* records.c: many packets a read(2) or write(2) */
+ssize_t mytun_records_read(struct mytun_queue *q, struct iov_iter *to, bool noblock);
+ssize_t mytun_records_write(struct mytun_queue *q, struct mytun_dev *md,
+			    struct iov_iter *from, enum mytun_patience patience);
 
 /* ring.c */
 int mytun_rings_geometry(struct mytun_rings *g);
@@ -418,10 +450,13 @@ void mytun_totals_add(struct mytun_totals *sum, const struct mytun_totals *t);
 /* ring_rx.c */
 bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytun_dev *md,
 		   struct sk_buff *skb);
+int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb, int vlan_hlen);
 
 /* ring_tx.c */
 int mytun_ring_tx_poll(struct napi_struct *napi, int budget);
 int mytun_doorbell(struct mytun_queue *q);
+__be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto);
+bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head);
 
 /* partial.c */
 bool mytun_partial_sound(const struct sk_buff *skb);

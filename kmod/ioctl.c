@@ -94,6 +94,8 @@ static long mytun_own_ioctl(struct mytun_queue *q, unsigned int cmd, unsigned lo
 		return mytun_ioc_set_mode(q, (const void __user *)arg);
 	case MYTUN_IOC_GET_MODE:
 		return mytun_ioc_get_mode(q, (void __user *)arg);
+	case MYTUN_IOC_EVENTFDS:
+		return mytun_ioc_eventfds(q, (const void __user *)arg);
 	}
 	return -EINVAL;
 }

@@ -52,7 +52,7 @@ bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb)
 }
 
 /* Why a read that found nothing must not wait; or 0. */
-static int mytun_readq_why_not(const struct mytun_queue *q, bool noblock)
+int mytun_readq_why_not(const struct mytun_queue *q, bool noblock)
 {
 	if (mytun_rings_get(q))
 		return -EBUSY;
@@ -163,6 +163,8 @@ ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		return -EBUSY;
 	if (!len)
 		return 0;
+	if (READ_ONCE(q->mode.flags) & MYTUN_MODE_F_RECORDS)
+		return mytun_records_read(q, to, noblock);
 
 	/* Holds nothing while it waits, so that the interface can go. */
 	skb = mytun_readq_wait(q, noblock);

@@ -44,9 +44,57 @@ static int mytun_get_headers(struct mytun_dev *md, struct iov_iter *from, struct
 	return 0;
 }
 
-/* @linear: how much must not be in pages. Waits for memory of the socket's limit. */
-static struct sk_buff *mytun_packet_skb(struct mytun_queue *q, size_t align, size_t len,
-					size_t linear, bool noblock)
+/* How long the caller of write(2) waits for memory. */
+static enum mytun_patience mytun_patience_of(const struct kiocb *iocb)
+{
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return MYTUN_WAIT_FOR_NOTHING;
+	return iocb->ki_filp->f_flags & O_NONBLOCK ? MYTUN_WAIT_FOR_PAGES : MYTUN_WAIT;
+}
+
+/* As sock_alloc_send_pskb() for who waits for nothing, not even for the allocator. */
+static struct sk_buff *mytun_skb_nowait(struct sock *sk, size_t header_len, size_t data_len,
+					int *err)
+{
+	struct sk_buff *skb = NULL;
+
+	*err = -EPIPE;
+	if (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN)
+		return NULL;
+	if (sk_wmem_alloc_get(sk) < READ_ONCE(sk->sk_sndbuf))
+		skb = alloc_skb_with_frags(header_len, data_len, PAGE_ALLOC_COSTLY_ORDER,
+					   err, GFP_NOWAIT | __GFP_NOWARN);
+	/* For want of memory too: who may wait shall try again. */
+	*err = -EAGAIN;
+	if (skb)
+		skb_set_owner_w(skb, sk);
+	return skb;
+}
+
+/* A writer was refused: have it told, by whatever means it waits, when there is room. */
+static void mytun_want_space(struct mytun_queue *q)
+{
+	set_bit(SOCKWQ_ASYNC_NOSPACE, &q->socket.flags);
+	/* The memory may have come back in between. Pairs with the test-and-clear in
+	 * mytun_write_space().
+	 */
+	smp_mb__after_atomic();
+	q->sk.sk_write_space(&q->sk);
+}
+
+/**
+ * mytun_packet_skb - memory for a packet that was written
+ * @q:        the queue, whose send buffer it counts against
+ * @align:    headroom
+ * @len:      bytes of the packet
+ * @linear:   how much of that must not be in pages
+ * @patience: how long to wait
+ *
+ * Return: the skb, or an ERR_PTR: -EAGAIN would have to wait; -EPIPE the queue has left
+ * its interface; -ENOBUFS; what a signal makes of it.
+ */
+struct sk_buff *mytun_packet_skb(struct mytun_queue *q, size_t align, size_t len,
+				 size_t linear, enum mytun_patience patience)
 {
 	struct sk_buff *skb;
 	int err;
@@ -55,10 +103,17 @@ static struct sk_buff *mytun_packet_skb(struct mytun_queue *q, size_t align, siz
 		linear = min_t(size_t, len, SKB_MAX_HEAD(align));
 	linear = min_t(size_t, linear, SKB_MAX_HEAD(align));
 
-	skb = sock_alloc_send_pskb(&q->sk, align + linear, len - linear, noblock, &err,
-				   PAGE_ALLOC_COSTLY_ORDER);
-	if (!skb)
+	if (patience == MYTUN_WAIT_FOR_NOTHING)
+		skb = mytun_skb_nowait(&q->sk, align + linear, len - linear, &err);
+	else
+		skb = sock_alloc_send_pskb(&q->sk, align + linear, len - linear,
+					   patience != MYTUN_WAIT, &err,
+					   PAGE_ALLOC_COSTLY_ORDER);
+	if (!skb) {
+		if (err == -EAGAIN)
+			mytun_want_space(q);
 		return ERR_PTR(err);
+	}
 	skb_reserve(skb, align);
 	skb_put(skb, linear);
 	skb->data_len = len - linear;
@@ -112,7 +167,7 @@ static int mytun_packet_deliver(struct mytun_queue *q, struct mytun_dev *md,
 }
 
 static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
-			      struct iov_iter *from, bool noblock)
+			      struct iov_iter *from, enum mytun_patience patience)
 {
 	size_t total = iov_iter_count(from), len, align;
 	struct virtio_net_hdr vnet = {};
@@ -133,7 +188,7 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 			return -EINVAL;
 	}
 
-	skb = mytun_packet_skb(q, align, len, hdr_len, noblock);
+	skb = mytun_packet_skb(q, align, len, hdr_len, patience);
 	if (IS_ERR(skb)) {
 		err = PTR_ERR(skb);
 		if (err != -EAGAIN)
@@ -195,7 +250,7 @@ ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct file *file = iocb->ki_filp;
 	struct mytun_queue *q = file->private_data;
-	bool noblock = (file->f_flags & O_NONBLOCK) || (iocb->ki_flags & IOCB_NOWAIT);
+	enum mytun_patience patience = mytun_patience_of(iocb);
 	struct mytun_dev *md;
 	ssize_t ret;
 
@@ -204,8 +259,10 @@ ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		return -EBADFD;
 	if (mytun_rings_get(q))
 		ret = -EBUSY;
+	else if (READ_ONCE(q->mode.flags) & MYTUN_MODE_F_RECORDS)
+		ret = mytun_records_write(q, md, from, patience);
 	else
-		ret = mytun_get_user(q, md, from, noblock);
+		ret = mytun_get_user(q, md, from, patience);
 	/* It waited for memory, and the interface went. */
 	if (ret == -EPIPE)
 		ret = -EBADFD;

@@ -264,6 +264,9 @@ int mytun_rings_set(struct mytun_queue *q, struct mytun_rings_mem *r)
 	 */
 	smp_store_release(&q->rings, r);
 
+	/* Reads and writes are over, and a mode that is read back can be set again. */
+	WRITE_ONCE(q->mode.flags, q->mode.flags & ~MYTUN_MODE_F_RECORDS);
+
 	/* Who did not see the rings is done with the read queue and the write queue after
 	 * this; who is parked in read(2) finds them and leaves.
 	 */

@@ -195,13 +195,20 @@ static __always_inline bool mytun_rx_one(struct mytun_queue *q, struct mytun_rin
 	return true;
 }
 
-/* Only when the program asked for unfinished packets with TUNSETOFFLOAD. */
-static int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb)
+/**
+ * mytun_rx_vnet - what an unfinished packet still needs
+ * @head:      gets the virtio fields
+ * @skb:       a packet that the program takes as it is, see mytun_takes()
+ * @vlan_hlen: bytes of a VLAN tag that will stand in the packet, and does not yet
+ *
+ * Return: 0, or -EINVAL for a packet that has no virtio header.
+ */
+int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb, int vlan_hlen)
 {
 	struct virtio_net_hdr vnet;
 	int err;
 
-	err = mytun_vnet_from_skb(skb, &vnet, virtio_legacy_is_little_endian(), 0);
+	err = mytun_vnet_from_skb(skb, &vnet, virtio_legacy_is_little_endian(), vlan_hlen);
 	if (err)
 		return err;
 	head->vnet_flags = vnet.flags;
@@ -251,7 +258,7 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 		skb_tstamp_tx(skb, NULL);
 	if (skb->ip_summed == CHECKSUM_PARTIAL || skb_is_gso(skb)) {
 		finish = !mytun_takes(md, skb);
-		if (!finish && mytun_rx_vnet(&head, skb))
+		if (!finish && mytun_rx_vnet(&head, skb, 0))
 			goto drop;
 	}
 	if (finish && skb_is_gso(skb))

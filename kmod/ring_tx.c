@@ -82,7 +82,7 @@ static struct sk_buff *mytun_tx_skb(struct mytun_queue *q, const u8 *data, u32 l
 }
 
 /* Protocol of a packet without an Ethernet header; 0 when it has none that we know. */
-static __be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto)
+__be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto)
 {
 	if (proto)
 		return (__force __be16)proto;
@@ -95,8 +95,17 @@ static __be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto)
 	return 0;
 }
 
-/* What the virtio fields of a record say of its packet. Return: false when they lie. */
-static bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head)
+/**
+ * mytun_tx_vnet - what the virtio fields of a record say of its packet
+ * @skb:  the packet, its data at the frame's first byte
+ * @head: the record, with virtio fields that are not all 0
+ *
+ * Not the whole truth yet: mytun_partial_sound() wants to see the packet once its protocol
+ * is known.
+ *
+ * Return: false when they lie.
+ */
+bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head)
 {
 	bool valid = (head->vnet_flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM |
 					  VIRTIO_NET_HDR_F_DATA_VALID)) ==

@@ -22,7 +22,7 @@ import (
 // One that a kernel does not have, or has built in, is left out.
 var guestModules = []string{
 	"virtio_pci", "virtio_blk", // the way out for files
-	"tun", "veth", "dummy", "bridge", "bonding", "macvlan", "vrf", "ifb", "vxlan", "wireguard", "vhost_net",
+	"tun", "veth", "dummy", "8021q", "bridge", "bonding", "macvlan", "vrf", "ifb", "vxlan", "wireguard", "vhost_net",
 	"sch_netem", "sch_fq", "sch_fq_codel", "sch_ingress", "sch_tbf", "sch_multiq", "sch_prio",
 	"cls_u32", "cls_bpf", "cls_matchall", "cls_flower", "act_mirred", "act_gact",
 	"nf_tables", "nft_ct", "nft_nat", "nft_masq", "nft_chain_nat", "nft_counter", "nft_fib_inet", "nf_conntrack",

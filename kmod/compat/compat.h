@@ -7,6 +7,7 @@
 #define MYTUN_COMPAT_H
 
 #include <linux/etherdevice.h>
+#include <linux/eventfd.h>
 #include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/mm.h>
@@ -131,6 +132,11 @@ static inline void mytun_skb_before_gro(struct sk_buff *skb)
 /* An skb from NAPI's own cache. */
 #ifndef MYTUN_HAVE_NAPI_BUILD_SKB
 #define napi_build_skb(data, size) build_skb(data, size)
+#endif
+
+/* eventfd_signal() with the number that it adds. */
+#ifdef MYTUN_HAVE_EVENTFD_SIGNAL_N
+#define eventfd_signal(ctx) eventfd_signal(ctx, 1)
 #endif
 
 /* Whom a file signals: part of the file before, to be allocated now. */
