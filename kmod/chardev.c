@@ -43,6 +43,7 @@ static int mytun_open(struct inode *inode, struct file *file)
 	q->rings = NULL;
 	q->fasync = NULL;
 	q->disabled = false;
+	q->nofilter = false;
 	q->ifindex = 0;
 	INIT_LIST_HEAD(&q->member);
 	memset(&q->napi, 0, sizeof(q->napi));

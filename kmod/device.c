@@ -24,7 +24,9 @@ static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
 	q = rcu_dereference(md->queues[skb_get_queue_mapping(skb)]);
 	if (likely(q)) {
 		r = mytun_rings_get(q);
-		if (likely(r)) {
+		if (unlikely(READ_ONCE(md->filtering)) && !mytun_filter(md, q, skb)) {
+			mytun_tx_dropped_inc(dev);
+		} else if (likely(r)) {
 			sent = mytun_ring_rx(q, r, skb);
 		} else {
 			sent = mytun_packet_rx(q, skb);
@@ -45,10 +47,21 @@ static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 {
 	const struct mytun_dev *md = netdev_priv(dev);
 	unsigned int n = READ_ONCE(md->numqueues);
+	const struct bpf_prog *prog;
+	u16 queue;
 
 	if (n <= 1 || !md->flows)
 		return 0;
-	return mytun_flow_queue(md->flows, __skb_get_hash_symmetric(skb), n);
+
+	rcu_read_lock();
+	prog = rcu_dereference(md->steering);
+	/* Sixteen bits of what the program says, as the built-in tun takes them. */
+	if (unlikely(prog))
+		queue = (u16)bpf_prog_run_clear_cb(prog, skb) % n;
+	else
+		queue = mytun_flow_queue(md->flows, __skb_get_hash_symmetric(skb), n);
+	rcu_read_unlock();
+	return queue;
 }
 
 static int mytun_dev_init(struct net_device *dev)
@@ -105,6 +118,7 @@ static void mytun_dev_free(struct net_device *dev)
 	struct mytun_dev *md = netdev_priv(dev);
 
 	security_tun_dev_free_security(md->security);
+	mytun_filters_free(md);
 	mytun_flows_free(md->flows);
 	free_percpu(dev->tstats);
 	dev->tstats = NULL;
@@ -223,6 +237,7 @@ static void mytun_setup(struct net_device *dev)
 	md->align = NET_SKB_PAD;
 	spin_lock_init(&md->members_lock);
 	INIT_LIST_HEAD(&md->members);
+	mytun_link_ksettings_init(md);
 
 	dev->ethtool_ops = &mytun_ethtool_ops;
 	dev->rtnl_link_ops = &mytun_link_ops;
@@ -274,6 +289,8 @@ struct rtnl_link_ops mytun_link_ops = {
 	.priv_size = sizeof(struct mytun_dev),
 	.setup = mytun_setup,
 	.validate = mytun_validate,
+	.get_size = mytun_link_size,
+	.fill_info = mytun_link_fill,
 };
 
 /* The sysfs files by which iproute2 knows a tun device. */
@@ -376,6 +393,7 @@ static int mytun_attach_existing(struct mytun_queue *q, struct net_device *dev,
 	if (err < 0)
 		return err;
 
+	q->nofilter = ifr->ifr_flags & IFF_NOFILTER;
 	err = mytun_attach(md, q, true);
 	if (err < 0)
 		return err;
