@@ -11,6 +11,7 @@
 #include <linux/virtio_net.h>
 
 #include "internal.h"
+#include "trace.h"
 
 /*
  * Room for @need bytes, or NULL when the ring is full or faulted. The record is
@@ -64,9 +65,12 @@ drop:
 	u64_stats_inc(&rx->counters.drops);
 	u64_stats_update_end(&rx->counters.syncp);
 	WRITE_ONCE(rx->prod_page->drops, u64_stats_read(&rx->counters.drops));
+	trace_mytun_rx_drop(q, rx->pos, bytes);
 	spin_unlock(&rx->lock);
-	if (fault)
+	if (fault) {
+		trace_mytun_rx_fault(q, rx->pos);
 		mytun_rings_fault(q, r);
+	}
 	return NULL;
 }
 
@@ -87,6 +91,7 @@ static void mytun_rx_commit(struct mytun_queue *q, struct mytun_rings_mem *r,
 	u64_stats_inc(&rx->counters.wakeups);
 	u64_stats_update_end(&rx->counters.syncp);
 	spin_unlock(&rx->lock);
+	trace_mytun_rx_wakeup(q, end);
 	mytun_wake(q, EPOLLIN | EPOLLRDNORM);
 }
 
