@@ -244,6 +244,8 @@ static void mytun_setup(struct net_device *dev)
 	dev->needs_free_netdev = true;
 	dev->priv_destructor = mytun_dev_free;
 	dev->min_mtu = MYTUN_MIN_MTU;
+	/* Of a TUN interface; TAP begins with Ethernet's length. */
+	dev->tx_queue_len = MYTUN_READQ_LEN;
 }
 
 static void mytun_setup_type(struct net_device *dev, unsigned int type)
@@ -274,7 +276,6 @@ static void mytun_setup_type(struct net_device *dev, unsigned int type)
 	 * interrupts would need stronger locks.
 	 */
 	dev->priv_flags |= IFF_DISABLE_NETPOLL;
-	dev->tx_queue_len = MYTUN_READQ_LEN;
 }
 
 static int mytun_validate(struct nlattr *tb[], struct nlattr *data[],

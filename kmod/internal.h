@@ -38,8 +38,8 @@
 
 #define MYTUN_NAME "mytun"
 
-/* Packets that wait for read(2) when a queue has no rings, and the length that
- * a queueing discipline put on the interface begins with: as the built-in tun.
+/* Packets that wait for read(2) when a queue of a TUN interface has no rings, and the
+ * length that a queueing discipline put on it begins with: as the built-in tun.
  */
 #define MYTUN_READQ_LEN 500
 
@@ -170,7 +170,8 @@ struct mytun_rings_mem {
  * @member:   in mytun_dev.members while attached, disabled or not
  * @index:    in mytun_dev.queues; valid while attached and enabled
  * @disabled: taken out of service with TUNSETQUEUE, still attached
- * @nofilter: came with IFF_NOFILTER: mytun_dev.classic is not for it
+ * @nofilter: came with IFF_NOFILTER, the same bit as IFF_NO_PI: mytun_dev.classic is
+ *            not for it
  * @ifindex:  wanted for the interface that this file will create
  */
 struct mytun_queue {

@@ -34,8 +34,8 @@ int mytun_link_fill(struct sk_buff *skb, const struct net_device *dev)
 	const struct mytun_dev *md = netdev_priv(dev);
 	unsigned int flags = mytun_iff_flags(md);
 
-	if (mytun_link_fill_ids(skb, md) ||
-	    nla_put_u8(skb, IFLA_TUN_TYPE, flags & (IFF_TUN | IFF_TAP)) ||
+	if (nla_put_u8(skb, IFLA_TUN_TYPE, flags & (IFF_TUN | IFF_TAP)) ||
+	    mytun_link_fill_ids(skb, md) ||
 	    nla_put_u8(skb, IFLA_TUN_PI, !(flags & IFF_NO_PI)) ||
 	    nla_put_u8(skb, IFLA_TUN_VNET_HDR, !!(flags & IFF_VNET_HDR)) ||
 	    nla_put_u8(skb, IFLA_TUN_PERSIST, !!(flags & IFF_PERSIST)) ||
