@@ -176,6 +176,7 @@ static void mytun_part(struct mytun_dev *md, struct mytun_queue *q)
 	/* Who waits in write(2) for memory must not keep the interface waiting. */
 	q->sk.sk_shutdown = SHUTDOWN_MASK;
 	q->disabled = false;
+	memset(&q->mode, 0, sizeof(q->mode));
 	mytun_rings_detached(q);
 	mytun_leave_members(md, q);
 	mytun_wake(q, EPOLLIN | EPOLLOUT | EPOLLHUP);
@@ -214,6 +215,8 @@ void mytun_detach(struct mytun_queue *q)
 			return;
 		}
 	}
+	if (mytun_rings_get(q))
+		mytun_rings_left(md);
 	netdev_state_change(dev);
 }
 

@@ -41,6 +41,7 @@ static int mytun_open(struct inode *inode, struct file *file)
 
 	RCU_INIT_POINTER(q->md, NULL);
 	q->rings = NULL;
+	memset(&q->mode, 0, sizeof(q->mode));
 	q->fasync = NULL;
 	q->disabled = false;
 	q->nofilter = false;

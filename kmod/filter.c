@@ -181,6 +181,9 @@ bool mytun_filter(const struct mytun_dev *md, const struct mytun_queue *q, struc
 	const struct bpf_prog *prog;
 	unsigned int len;
 
+	/* A program that takes finished packets has them judged when they are. */
+	if (!skb_is_gso(skb) && !mytun_takes(md, skb) && skb_checksum_help(skb))
+		return mytun_refuse(skb, SKB_DROP_REASON_SKB_CSUM);
 	if (addrs && !mytun_addrs_match(addrs, skb))
 		return mytun_refuse(skb, SKB_DROP_REASON_TAP_TXFILTER);
 

@@ -50,6 +50,8 @@ static long mytun_ioc_info(struct mytun_queue *q, void __user *argp)
 		.ring_size_max = MYTUN_RING_SIZE_MAX,
 		.queue = ~0U,
 		.queues_max = MYTUN_QUEUES_MAX,
+		.mode_flags = MYTUN_MODE_FLAGS_SERVED,
+		.injections = MYTUN_INJECTIONS_SERVED,
 	};
 	struct mytun_dev *md;
 
@@ -88,6 +90,10 @@ static long mytun_own_ioctl(struct mytun_queue *q, unsigned int cmd, unsigned lo
 		return arg ? -EINVAL : mytun_ioc_detach(q);
 	case MYTUN_IOC_INFO:
 		return mytun_ioc_info(q, (void __user *)arg);
+	case MYTUN_IOC_SET_MODE:
+		return mytun_ioc_set_mode(q, (const void __user *)arg);
+	case MYTUN_IOC_GET_MODE:
+		return mytun_ioc_get_mode(q, (void __user *)arg);
 	}
 	return -EINVAL;
 }

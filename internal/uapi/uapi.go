@@ -7,7 +7,7 @@
 package uapi
 
 // ABIVersion is the version of the contract that this package was written for.
-const ABIVersion = 1
+const ABIVersion = 2
 
 // Bytes of one data area: a power of two within these limits.
 const (
@@ -105,8 +105,44 @@ type Info struct {
 	Queue       uint32 // ^0: not attached
 	Ifindex     uint32 // 0: not attached
 	QueuesMax   uint32
-	Reserved    [9]uint32
+	ModeFlags   uint32 // ModeF... that the module knows
+	Injections  uint32 // bit 1<<Inject... for each that it knows
+	Reserved    [7]uint32
 }
+
+// Flags of a Mode.
+const (
+	ModeFBackpressure = 1 << 0
+	ModeFRecords      = 1 << 1
+	ModeFAll          = ModeFBackpressure | ModeFRecords
+)
+
+// Who takes the packets of the TX ring up the stack: Mode.Inject.
+const (
+	InjectSoftirq = 0
+	InjectThread  = 1
+	InjectDirect  = 2
+)
+
+// Mode is the argument of IocSetMode and IocGetMode, struct mytun_mode.
+type Mode struct {
+	Flags    uint32 // ModeF...
+	Inject   uint32 // Inject...
+	Reserved [6]uint32
+}
+
+// Eventfds is the argument of IocEventfds, struct mytun_eventfds.
+type Eventfds struct {
+	Rx       int32 // -1: none
+	Tx       int32 // -1: none
+	Reserved [2]uint32
+}
+
+// Argument of IocDoorbell.
+const (
+	DoorbellTx = 0
+	DoorbellRx = 1
+)
 
 // IocMagic is the type byte of the module's ioctls.
 const IocMagic = 0xBE
@@ -117,11 +153,16 @@ const (
 	IocDoorbell = iocNone | IocMagic<<8 | 2
 	IocDetach   = iocNone | IocMagic<<8 | 3
 	IocInfo     = iocRead | infoSize<<16 | IocMagic<<8 | 4
+	IocSetMode  = iocWrite | modeSize<<16 | IocMagic<<8 | 5
+	IocGetMode  = iocRead | modeSize<<16 | IocMagic<<8 | 6
+	IocEventfds = iocWrite | eventfdsSize<<16 | IocMagic<<8 | 7
 )
 
 const (
-	ringsSize = 64
-	infoSize  = 64
+	ringsSize    = 64
+	infoSize     = 64
+	modeSize     = 32
+	eventfdsSize = 16
 )
 
 // NeedEvent tells whether a sleeper must be woken that wrote event, now that

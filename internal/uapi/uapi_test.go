@@ -40,6 +40,18 @@ var constants = map[string]uint64{
 	"MYTUN_IOC_DOORBELL":      IocDoorbell,
 	"MYTUN_IOC_DETACH":        IocDetach,
 	"MYTUN_IOC_INFO":          IocInfo,
+
+	"MYTUN_MODE_F_BACKPRESSURE": ModeFBackpressure,
+	"MYTUN_MODE_F_RECORDS":      ModeFRecords,
+	"MYTUN_MODE_F_ALL":          ModeFAll,
+	"MYTUN_INJECT_SOFTIRQ":      InjectSoftirq,
+	"MYTUN_INJECT_THREAD":       InjectThread,
+	"MYTUN_INJECT_DIRECT":       InjectDirect,
+	"MYTUN_DOORBELL_TX":         DoorbellTx,
+	"MYTUN_DOORBELL_RX":         DoorbellRx,
+	"MYTUN_IOC_SET_MODE":        IocSetMode,
+	"MYTUN_IOC_GET_MODE":        IocGetMode,
+	"MYTUN_IOC_EVENTFDS":        IocEventfds,
 }
 
 var structs = map[string]reflect.Type{
@@ -47,6 +59,9 @@ var structs = map[string]reflect.Type{
 	"mytun_end":   reflect.TypeFor[End](),
 	"mytun_rec":   reflect.TypeFor[Rec](),
 	"mytun_info":  reflect.TypeFor[Info](),
+	"mytun_mode":  reflect.TypeFor[Mode](),
+
+	"mytun_eventfds": reflect.TypeFor[Eventfds](),
 }
 
 func readHeader(t *testing.T) string {
@@ -94,9 +109,10 @@ func TestHeaderHasNothingElse(t *testing.T) {
 			continue
 		}
 		for i, f := range fields {
-			want := fmt.Sprintf("%s uint%s", goName(f[3]), f[2])
+			kind := map[string]string{"u": "uint", "s": "int"}[f[1]]
+			want := fmt.Sprintf("%s %s%s", goName(f[3]), kind, f[2])
 			if f[4] != "" {
-				want = fmt.Sprintf("%s [%s]uint%s", goName(f[3]), f[4], f[2])
+				want = fmt.Sprintf("%s [%s]%s%s", goName(f[3]), f[4], kind, f[2])
 			}
 			if got := typ.Field(i).Name + " " + typ.Field(i).Type.String(); got != want {
 				t.Errorf("field %d of struct %s is %q, want %q", i, m[1], got, want)

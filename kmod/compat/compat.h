@@ -64,6 +64,7 @@ static inline void dev_sw_netstats_tx_add(struct net_device *dev, unsigned int p
 #ifndef MYTUN_HAVE_DROP_REASON
 enum skb_drop_reason {
 	SKB_DROP_REASON_NOMEM = 1,
+	SKB_DROP_REASON_SKB_CSUM,
 	SKB_DROP_REASON_SOCKET_FILTER,
 	SKB_DROP_REASON_TAP_FILTER,
 	SKB_DROP_REASON_TAP_TXFILTER,

@@ -68,6 +68,11 @@
  * Without MYTUN_RINGS_F_EVENT_IDX the kernel ignores the program's event fields
  * and wakes at every record, which is right for programs that just use poll.
  * A stale event field costs one needless wake-up each 4 GiB, never a lost one.
+ *   - With MYTUN_MODE_F_BACKPRESSURE the kernel, when it stops sending because the RX
+ *     ring is nearly full, sets rx_prod->event to the position of the program at which
+ *     it wants to go on. The program, after it has moved rx_cons->pos from "old" to
+ *     "new" and executed a full barrier, rings ioctl(fd, MYTUN_IOC_DOORBELL,
+ *     MYTUN_DOORBELL_RX) if mytun_need_event(event, new, old).
  * Several threads that share a ring share its event field too: none may consume past
  * the position on which another sleeps, or poll(2) finds nothing to tell that one.
  *
@@ -83,7 +88,7 @@
  * Version of this contract. It grows when something is added that an older
  * program can ignore; what is described here is never taken away.
  */
-#define MYTUN_ABI_VERSION 1
+#define MYTUN_ABI_VERSION 2
 
 /* Bytes of one data area: a power of two within these limits. */
 #define MYTUN_RING_SIZE_MIN (1U << 12)
@@ -180,7 +185,7 @@ struct mytun_end {
 /* Bit in mytun_rec.size of an RX record: the kernel is still writing it. */
 #define MYTUN_REC_BUSY (1U << 31)
 
-/* mytun_rec.flags. RX records: none yet. TX records; any other bit: dropped. */
+/* mytun_rec.flags. RX records: none. TX records; any other bit: dropped. */
 #define MYTUN_REC_F_SKIP (1U << 0) /* TX: there is no packet here, go on */
 
 /**
@@ -209,9 +214,22 @@ struct mytun_end {
  * @reserved:    RX: zero; TX: ignored
  * @reserved2:   RX: zero; TX: ignored
  *
- * The six vnet fields are zero for a packet that is complete as it stands. RX: the
- * stack hands out unfinished packets only when the program asked for it with
- * TUNSETOFFLOAD.
+ * The six vnet fields are zero for a packet that is complete as it stands; in the
+ * machine's byte order otherwise.
+ *
+ * RX: every packet is complete, with its checksums, and no longer than the interface's
+ * MTU says: what the stack sends in one piece, up to 64 KiB of a flow, is cut into
+ * one record for each packet. Only what the program asked for with TUNSETOFFLOAD, on any
+ * queue of the interface, comes whole: TUN_F_CSUM, with VIRTIO_NET_HDR_F_NEEDS_CSUM;
+ * TUN_F_TSO4, TSO6, TSO_ECN, USO4 with USO6, with their gso_type. A ring that fills in
+ * the middle of a cut packet takes what fits; the rest counts as dropped.
+ *
+ * TX: VIRTIO_NET_HDR_F_NEEDS_CSUM lets the stack complete the checksum at csum_start +
+ * csum_offset, over the bytes from csum_start on; gso_type and gso_size describe a
+ * packet of up to 64 KiB that stands for several, which needs F_NEEDS_CSUM too.
+ * VIRTIO_NET_HDR_F_DATA_VALID says that the program knows the transport checksum to be
+ * right, because a cipher has authenticated the packet: the stack does not verify it.
+ * A program that says so of a corrupt packet hands that packet to its receiver.
  */
 struct mytun_rec {
 	__u32 size;
@@ -241,6 +259,8 @@ struct mytun_rec {
  *                 TUNSETQUEUE
  * @ifindex:       index of the interface; 0 when the file is not attached
  * @queues_max:    the most queues of one interface
+ * @mode_flags:    the MYTUN_MODE_F_* that the module knows; since version 2
+ * @injections:    bit (1 << MYTUN_INJECT_*) for each that it knows; since version 2
  * @reserved:      zero
  */
 struct mytun_info {
@@ -251,7 +271,65 @@ struct mytun_info {
 	__u32 queue;
 	__u32 ifindex;
 	__u32 queues_max;
-	__u32 reserved[9];
+	__u32 mode_flags;
+	__u32 injections;
+	__u32 reserved[7];
+};
+
+/* mytun_mode.flags */
+#define MYTUN_MODE_F_BACKPRESSURE (1U << 0) /* RX: hold the senders, drop nothing */
+#define MYTUN_MODE_F_RECORDS	  (1U << 1) /* read(2) and write(2) carry records */
+
+#define MYTUN_MODE_F_ALL (MYTUN_MODE_F_BACKPRESSURE | MYTUN_MODE_F_RECORDS)
+
+/* mytun_mode.inject: who takes the packets of the TX ring up the stack. */
+#define MYTUN_INJECT_SOFTIRQ 0U /* NAPI, in softirq on the CPU of the doorbell */
+#define MYTUN_INJECT_THREAD  1U /* NAPI, in a kernel thread of the queue's own */
+#define MYTUN_INJECT_DIRECT  2U /* the doorbell's caller, a packet at a time, no GRO */
+
+/**
+ * struct mytun_mode - argument of MYTUN_IOC_SET_MODE and MYTUN_IOC_GET_MODE
+ * @flags:    MYTUN_MODE_F_*
+ * @inject:   MYTUN_INJECT_*
+ * @reserved: must be zero
+ *
+ * MYTUN_MODE_F_BACKPRESSURE. Where the interface's transmit queue has a queueing
+ * discipline, the kernel stops it before the RX ring (without rings: the read queue)
+ * is full, and packets wait there, where their senders feel it, instead of being dropped
+ * here. It goes on when half is free, which a program with rings must tell it by a
+ * doorbell, see "Sleeping" above. Without a queueing discipline nothing can be held
+ * and the flag has no effect. An interface that has not been up before the
+ * flag is set gets the system's default discipline when it comes up; others, see tc(8).
+ *
+ * MYTUN_MODE_F_RECORDS, for files without rings. read(2) fills its buffer with as
+ * many records as fit and are there, at least one: struct mytun_rec, then the packet,
+ * then zeros up to mytun_rec.size. It answers EMSGSIZE, and the packet stays, when not
+ * even the first fits. write(2) takes as many records as it is given, each as in a TX
+ * ring, and returns the bytes it took: all, or those before a record whose size or
+ * place lies, EINVAL if that is the first. A record whose packet the stack would not
+ * take is consumed and counted as dropped, as in a ring. TUN_PI and virtio headers
+ * (IFF_NO_PI, IFF_VNET_HDR) are not used in this mode.
+ */
+struct mytun_mode {
+	__u32 flags;
+	__u32 inject;
+	__u32 reserved[6];
+};
+
+/**
+ * struct mytun_eventfds - argument of MYTUN_IOC_EVENTFDS
+ * @rx:       an eventfd, signalled when poll(2) would be woken with POLLIN; -1: none
+ * @tx:       an eventfd, signalled when poll(2) would be woken with POLLOUT; -1: none
+ * @reserved: must be zero
+ *
+ * Both may be the same. Both are signalled when they are registered, so that nothing
+ * that came before is missed, and when the rings are faulted or the queue is detached.
+ * The queue holds them until it is closed or others take their place.
+ */
+struct mytun_eventfds {
+	__s32 rx;
+	__s32 tx;
+	__u32 reserved[2];
 };
 
 /* 0xBE is not in the kernel's list of ioctl magics. */
@@ -285,10 +363,16 @@ struct mytun_info {
  */
 #define MYTUN_IOC_RINGS _IOWR(MYTUN_IOC_MAGIC, 1, struct mytun_rings)
 
+/* Argument of MYTUN_IOC_DOORBELL. */
+#define MYTUN_DOORBELL_TX 0 /* records wait in the TX ring */
+#define MYTUN_DOORBELL_RX 1 /* room that the kernel waits for is free in the RX ring */
+
 /*
- * MYTUN_IOC_DOORBELL - records wait in the TX ring. Never blocks.
+ * MYTUN_IOC_DOORBELL - something has been done that the other side waits for. Does not
+ * wait for anything; with MYTUN_INJECT_SOFTIRQ and MYTUN_INJECT_DIRECT the packets usually
+ * went up the stack before it returns.
  *   EBADFD   the queue is detached
- *   EINVAL   the queue has no rings, or the argument is not 0
+ *   EINVAL   the queue has no rings, or another argument
  *   EIO      the ring is faulted: a position or a record size lied
  *   ENETDOWN the interface is down; the records are consumed and dropped
  */
@@ -305,6 +389,27 @@ struct mytun_info {
 
 /* MYTUN_IOC_INFO - what this module can do and where this file is attached. */
 #define MYTUN_IOC_INFO _IOR(MYTUN_IOC_MAGIC, 4, struct mytun_info)
+
+/*
+ * MYTUN_IOC_SET_MODE - how an attached queue works, from now on; at any time. Replaces
+ * all of the mode: MYTUN_IOC_GET_MODE gives what there is. A file begins with zeros, and
+ * does again when it is attached anew.
+ *   EBADFD  the file is not attached
+ *   EINVAL  unknown flags or injection, reserved fields not zero; F_RECORDS on a queue
+ *           with rings
+ *   ENOMEM, EINTR  no thread for MYTUN_INJECT_THREAD; nothing is changed
+ *   EFAULT  bad pointer
+ */
+#define MYTUN_IOC_SET_MODE _IOW(MYTUN_IOC_MAGIC, 5, struct mytun_mode)
+#define MYTUN_IOC_GET_MODE _IOR(MYTUN_IOC_MAGIC, 6, struct mytun_mode)
+
+/*
+ * MYTUN_IOC_EVENTFDS - signal these besides whoever polls the file. Attached or not.
+ *   EBADF   not an open file
+ *   EINVAL  not an eventfd; reserved fields not zero
+ *   EFAULT  bad pointer
+ */
+#define MYTUN_IOC_EVENTFDS _IOW(MYTUN_IOC_MAGIC, 7, struct mytun_eventfds)
 
 /**
  * mytun_need_event - must the sleeper be woken?

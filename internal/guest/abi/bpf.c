@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,7 +24,10 @@ static int load(enum bpf_prog_type type, const struct bpf_insn *insns, uint32_t 
 		.insn_cnt = n,
 		.license = (uintptr_t) "GPL",
 	};
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 
+	/* Of older kernels, which count programs that are still being freed. */
+	must(setrlimit(RLIMIT_MEMLOCK, &unlimited));
 	return must(syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)));
 }
 

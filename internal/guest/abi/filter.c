@@ -2,14 +2,11 @@
 /* Which frames reach the program: addresses, classic BPF, extended BPF. */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/if_packet.h>
-#include <linux/virtio_net.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "both.h"
@@ -18,6 +15,7 @@
 #include "iface.h"
 #include "packet.h"
 #include "ring.h"
+#include "super.h"
 #include "tun.h"
 
 /* Addresses: 02:..:00 and so on are hosts, 01:..:00 and so on groups. */
@@ -390,43 +388,78 @@ TEST(packets_of_a_ring_are_filtered)
 	expect_eq(iface_stats(t.name).tx_dropped, 3);
 }
 
-/* A packet that the program would have to cut up and finish, cut short by a filter. */
-TEST(what_is_left_of_an_unfinished_packet_is_no_longer_one)
+/* Super-packets that the program takes whole, and that a filter then cuts short. */
+TEST(what_is_left_of_a_super_packet_is_no_longer_one)
 {
-	struct {
-		struct virtio_net_hdr vnet;
-		uint8_t bytes[4000];
-	} sent = {
-		.vnet = {
-			.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-			.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-			.hdr_len = 40,
-			.gso_size = 1000,
-			.csum_start = 20,
-			.csum_offset = 16,
-		},
-		.bytes = { 0x45, 0, 4000 >> 8, 4000 & 0xff, 0, 1, 0, 0, 64, 6 },
-	};
 	struct tun t = tun_open("", IFF_TUN);
 	struct ring r = ring_small(t.fd);
-	int prog, raw, one = 1;
+	static struct super sent;
 	struct mytun_rec *rec;
+	int raw;
 
-	sent.bytes[32] = 0x50; /* of the TCP header: its length */
 	iface_up_bare(t.name);
 	must(ioctl(t.fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4));
-	raw = raw_socket(t.name);
-	must(setsockopt(raw, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)));
+	raw = super_socket(t.name);
+	super_new(&sent, (struct super_kind){}, 1000, 4, 1000);
 	for (uint32_t keep = 1; keep < 100; keep++) {
-		prog = bpf_constant(keep);
-		must(ioctl(t.fd, TUNSETFILTEREBPF, &prog));
-		close(prog);
-		raw_send(raw, 0x0800, &sent, sizeof(sent));
+		must(ebpf_set(&t, TUNSETFILTEREBPF, bpf_constant(keep)));
+		super_send(raw, t.name, &sent);
 		rec = ring_rx(&r);
 		expect(rec);
 		expect_eq(rec->len, keep);
 		expect_eq(rec->gso_type, VIRTIO_NET_HDR_GSO_NONE);
-		expect_eq(rec->vnet_flags, keep < 38 ? 0 : VIRTIO_NET_HDR_F_NEEDS_CSUM);
+		/* Its checksum cannot be finished where its place is gone. */
+		if (keep < sent.vnet.csum_start + sent.vnet.csum_offset + 2u)
+			expect_eq(rec->vnet_flags, 0);
 		ring_rx_done(&r);
 	}
+}
+
+/* Super-packets that the program does not take: filters see the packets. */
+static void super_packets(void)
+{
+	struct tun t = tun_open("", IFF_TUN);
+	static struct super sent;
+	uint8_t packet[2000];
+	int raw;
+
+	iface_up_bare(t.name);
+	must(fcntl(t.fd, F_SETFL, O_NONBLOCK));
+	raw = super_socket(t.name);
+	super_new(&sent, (struct super_kind){}, 500, 4, 100);
+	for (uint32_t keep = 7; keep < 600; keep += 30) {
+		must(ebpf_set(&t, TUNSETFILTEREBPF, bpf_constant(keep)));
+		super_send(raw, t.name, &sent);
+		for (ssize_t n; (n = read(t.fd, packet, sizeof(packet))) > 0;)
+			say("%zd bytes", n);
+	}
+}
+
+TEST(packets_of_a_super_packet_are_filtered_one_by_one)
+{
+	both(super_packets);
+}
+
+TEST(packets_of_a_super_packet_are_filtered_before_they_are_records)
+{
+	struct tun t = tun_open("", IFF_TUN);
+	struct ring r = ring_small(t.fd);
+	static struct super sent;
+	struct mytun_rec *rec;
+	int raw;
+
+	iface_up_bare(t.name);
+	raw = super_socket(t.name);
+	super_new(&sent, (struct super_kind){}, 500, 4, 100);
+	must(ebpf_set(&t, TUNSETFILTEREBPF, bpf_constant(300)));
+	super_send(raw, t.name, &sent);
+	for (int i = 0; i < 4; i++) {
+		rec = ring_rx(&r);
+		expect(rec);
+		expect_eq(rec->len, i < 3 ? 300 : sent.headers + 100);
+		expect_eq(rec->vnet_flags, 0);
+		expect_eq(rec->gso_type, 0);
+		ring_rx_done(&r);
+	}
+	expect(!ring_rx(&r));
 }

@@ -9,6 +9,7 @@
 #include <net/if_arp.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -471,4 +472,35 @@ static void link_types(void)
 TEST(link_types_have_addresses_of_their_length)
 {
 	both(link_types);
+}
+
+/* It is for the tests of the built-in driver, which alone knows what to do with it. */
+TEST(frags_mode_is_refused)
+{
+	struct ifreq ifr;
+	unsigned int features;
+	int fd = tun_open_file();
+
+	expect(tun_set_iff(fd, "", IFF_TAP | IFF_NAPI | IFF_NAPI_FRAGS, &ifr) == -1);
+	expect_eq(errno, EINVAL);
+	must(ioctl(fd, TUNGETFEATURES, &features));
+	expect(!(features & IFF_NAPI_FRAGS));
+	must(tun_set_iff(fd, "", IFF_TAP, &ifr));
+}
+
+/* The built-in driver of kernels before 6.0 does not know it. */
+TEST(an_interface_may_begin_without_a_carrier)
+{
+	unsigned int features;
+	struct ifreq ifr;
+	int fd = tun_open_file();
+
+	must(ioctl(fd, TUNGETFEATURES, &features));
+	expect(features & IFF_NO_CARRIER);
+	sysfs_here();
+	must(tun_set_iff(fd, "quiet", IFF_TUN | IFF_NO_CARRIER, &ifr));
+	iface_up_bare("quiet");
+	expect_eq(atoi(read_file("/sys/class/net/quiet/carrier")), 0);
+	must(ioctl(fd, TUNSETCARRIER, &(int){ 1 }));
+	expect_eq(atoi(read_file("/sys/class/net/quiet/carrier")), 1);
 }

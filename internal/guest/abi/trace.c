@@ -111,3 +111,31 @@ TEST(faults_are_traced)
 	expect(traced("mytun_rx_fault: dev=other queue=0 pos=%u\n",
 		      load_acquire(&s.rx_prod->pos)));
 }
+
+static void drop_reason(const struct tun *t, const char *reason)
+{
+	must(truncate(TRACING "trace", 0));
+	must(write_file(TRACING "events/skb/kfree_skb/enable", "1"));
+	frame_send(t, NULL, 1);
+	must(write_file(TRACING "events/skb/kfree_skb/enable", "0"));
+	if (!traced("reason: %s", reason))
+		fail("no reason %s in: %s", reason, read_file(TRACING "trace") + 300);
+}
+
+TEST(drops_of_filters_have_their_reason)
+{
+	struct {
+		struct tun_filter f;
+		uint8_t addr[6];
+	} elsewhere = { .f.count = 1 };
+	struct tun t = tap_up(0);
+
+	if (!strstr(read_file(TRACING "events/skb/kfree_skb/format"), "reason"))
+		skip("this kernel has no reasons of drops");
+	must(ebpf_set(&t, TUNSETFILTEREBPF, bpf_constant(0)));
+	drop_reason(&t, "TAP_FILTER");
+	must(ioctl(t.fd, TUNATTACHFILTER, cbpf_constant(0)));
+	drop_reason(&t, "SOCKET_FILTER");
+	must(ioctl(t.fd, TUNSETTXFILTER, &elsewhere));
+	drop_reason(&t, "TAP_TXFILTER");
+}
