@@ -474,6 +474,29 @@ TEST(link_types_have_addresses_of_their_length)
 	both(link_types);
 }
 
+static void offloads(void)
+{
+	struct tun t = tun_open("", IFF_TUN);
+
+	/* Checksum, TSO, its ECN, and what was UFO: all there is in every kernel. */
+	for (long bits = 0; bits < 1 << 5; bits++)
+		say_result("TUNSETOFFLOAD", ioctl(t.fd, TUNSETOFFLOAD, bits));
+}
+
+TEST(offloads_are_taken_as_on_tun)
+{
+	both(offloads);
+}
+
+/* Of newer kernels: headers in headers, for which a record has no place. */
+TEST(offloads_of_udp_tunnels_are_refused)
+{
+	struct tun t = tun_open("", IFF_TUN);
+
+	expect_errno(ioctl(t.fd, TUNSETOFFLOAD, TUN_F_CSUM | 0x80), EINVAL);
+	expect_errno(ioctl(t.fd, TUNSETOFFLOAD, TUN_F_CSUM | 0x100), EINVAL);
+}
+
 /* It is for the tests of the built-in driver, which alone knows what to do with it. */
 TEST(frags_mode_is_refused)
 {
