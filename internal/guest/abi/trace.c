@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The tracepoints: what happened to which queue at which position. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,9 +16,14 @@
 
 #define TRACING "/sys/kernel/tracing/"
 
+static void trace_clear(void)
+{
+	close(must(open(TRACING "trace", O_WRONLY | O_TRUNC)));
+}
+
 static void trace_on(void)
 {
-	must(truncate(TRACING "trace", 0));
+	trace_clear();
 	must(write_file(TRACING "events/mytun/enable", "1"));
 }
 
@@ -113,7 +119,7 @@ TEST(faults_are_traced)
 
 static void drop_reason(const struct tun *t, const char *reason)
 {
-	must(truncate(TRACING "trace", 0));
+	trace_clear();
 	/* Only frames of ours: others are freed all the time. */
 	must(write_file(TRACING "events/skb/kfree_skb/filter", "protocol == 0x88b5"));
 	must(write_file(TRACING "events/skb/kfree_skb/enable", "1"));
