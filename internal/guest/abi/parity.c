@@ -215,7 +215,6 @@ static void say_iface(const char *name)
 		"mtu",
 		"tx_queue_len",
 		"carrier",
-		"operstate",
 	};
 
 	if (!iface_exists(name)) {
