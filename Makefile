@@ -58,10 +58,11 @@ kmod: ## build the module for the running kernel of this machine
 
 .PHONY: install
 # There is no key to sign with: asking for it only prints errors.
-install: kmod ## install the module, to be loaded at boot, and the header for programs (as root)
+install: kmod ## install the module, to be loaded at boot, its header and manual page (as root)
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/kmod CONFIG_MODULE_SIG_ALL= $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
 	$(if $(DESTDIR),,depmod $(KREL))
 	install -D -m 644 kmod/uapi/mytun.h $(DESTDIR)$(PREFIX)/include/mytun.h
+	install -D -m 644 doc/mytun.4 $(DESTDIR)$(PREFIX)/share/man/man4/mytun.4
 	install -d $(DESTDIR)/etc/modules-load.d
 	echo mytun >$(DESTDIR)/etc/modules-load.d/mytun.conf
 	@echo "installed; modprobe mytun loads the module now"
@@ -69,7 +70,7 @@ install: kmod ## install the module, to be loaded at boot, and the header for pr
 .PHONY: uninstall
 uninstall: ## take back what install did (as root)
 	find $(DESTDIR)/lib/modules/$(KREL) -name 'mytun.ko*' -delete
-	rm -f $(DESTDIR)$(PREFIX)/include/mytun.h $(DESTDIR)/etc/modules-load.d/mytun.conf
+	rm -f $(DESTDIR)$(PREFIX)/include/mytun.h $(DESTDIR)$(PREFIX)/share/man/man4/mytun.4 $(DESTDIR)/etc/modules-load.d/mytun.conf
 	$(if $(DESTDIR),,depmod $(KREL))
 
 .PHONY: clean

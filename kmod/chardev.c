@@ -46,6 +46,7 @@ static int mytun_open(struct inode *inode, struct file *file)
 	RCU_INIT_POINTER(q->rx_eventfd, NULL);
 	RCU_INIT_POINTER(q->tx_eventfd, NULL);
 	q->disabled = false;
+	q->nofilter = false;
 	q->ifindex = 0;
 	INIT_LIST_HEAD(&q->member);
 	memset(&q->napi, 0, sizeof(q->napi));

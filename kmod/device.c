@@ -33,6 +33,10 @@ static bool mytun_deliver(struct mytun_dev *md, struct mytun_queue *q, struct sk
 {
 	struct mytun_rings_mem *r = mytun_rings_get(q);
 
+	if (unlikely(READ_ONCE(md->filtering)) && !mytun_filter(md, q, skb)) {
+		mytun_tx_dropped_inc(md->dev);
+		return false;
+	}
 	if (likely(r))
 		return mytun_ring_rx(q, r, md, skb);
 	if (unlikely(!mytun_takes(md, skb)) && skb_checksum_help(skb)) {
@@ -47,9 +51,10 @@ static bool mytun_deliver(struct mytun_dev *md, struct mytun_queue *q, struct sk
 }
 
 /*
- * A super-packet that mytun_cut_init() cannot take apart, or that is for a queue without
- * rings: the stack's own segmentation does it, called from here and not by way of
- * ndo_features_check, which would be asked about each small packet, too.
+ * A super-packet that mytun_cut_init() cannot take apart, that is for a queue without
+ * rings, or whose packets filters must see: the stack's own segmentation does it, called
+ * from here and not by way of ndo_features_check, which would be asked about each small
+ * packet, too.
  */
 static bool mytun_deliver_segments(struct mytun_dev *md, struct mytun_queue *q,
 				   struct sk_buff *skb)
@@ -84,7 +89,7 @@ static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
 		mytun_tx_dropped_inc(dev);
 		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
 	} else if (skb_is_gso(skb) && !mytun_takes(md, skb) &&
-		   (!mytun_rings_get(q) || !mytun_can_cut(skb))) {
+		   (READ_ONCE(md->filtering) || !mytun_rings_get(q) || !mytun_can_cut(skb))) {
 		sent = mytun_deliver_segments(md, q, skb);
 	} else {
 		sent = mytun_deliver(md, q, skb);
@@ -99,11 +104,22 @@ static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 {
 	const struct mytun_dev *md = netdev_priv(dev);
 	unsigned int n = READ_ONCE(md->numqueues);
-	int queue;
+	const struct bpf_prog *prog;
+	int queue = -1;
 	u32 hash;
 
 	if (n <= 1 || !md->flows)
 		return 0;
+
+	rcu_read_lock();
+	prog = rcu_dereference(md->steering);
+	/* Sixteen bits of what the program says, as the built-in tun takes them. */
+	if (unlikely(prog))
+		queue = (u16)bpf_prog_run_clear_cb(prog, skb) % n;
+	rcu_read_unlock();
+	if (queue >= 0)
+		return queue;
+
 	hash = __skb_get_hash_symmetric(skb);
 	queue = mytun_flow_queue(md->flows, hash, n);
 	if (queue >= 0)
@@ -168,6 +184,7 @@ static void mytun_dev_free(struct net_device *dev)
 	struct mytun_dev *md = netdev_priv(dev);
 
 	security_tun_dev_free_security(md->security);
+	mytun_filters_free(md);
 	mytun_flows_free(md->flows);
 	free_percpu(dev->tstats);
 	dev->tstats = NULL;
@@ -305,12 +322,15 @@ static void mytun_setup(struct net_device *dev)
 	md->align = NET_SKB_PAD;
 	spin_lock_init(&md->members_lock);
 	INIT_LIST_HEAD(&md->members);
+	mytun_link_ksettings_init(md);
 
 	dev->ethtool_ops = &mytun_ethtool_ops;
 	dev->rtnl_link_ops = &mytun_link_ops;
 	dev->needs_free_netdev = true;
 	dev->priv_destructor = mytun_dev_free;
 	dev->min_mtu = MYTUN_MIN_MTU;
+	/* Of a TUN interface; TAP begins with Ethernet's length. */
+	dev->tx_queue_len = MYTUN_READQ_LEN;
 }
 
 static void mytun_setup_type(struct net_device *dev, unsigned int type)
@@ -341,7 +361,6 @@ static void mytun_setup_type(struct net_device *dev, unsigned int type)
 	 * interrupts would need stronger locks.
 	 */
 	dev->priv_flags |= IFF_DISABLE_NETPOLL;
-	dev->tx_queue_len = MYTUN_READQ_LEN;
 }
 
 static int mytun_validate(struct nlattr *tb[], struct nlattr *data[],
@@ -356,6 +375,8 @@ struct rtnl_link_ops mytun_link_ops = {
 	.priv_size = sizeof(struct mytun_dev),
 	.setup = mytun_setup,
 	.validate = mytun_validate,
+	.get_size = mytun_link_size,
+	.fill_info = mytun_link_fill,
 };
 
 /* The sysfs files by which iproute2 knows a tun device. */
@@ -458,6 +479,7 @@ static int mytun_attach_existing(struct mytun_queue *q, struct net_device *dev,
 	if (err < 0)
 		return err;
 
+	q->nofilter = ifr->ifr_flags & IFF_NOFILTER;
 	err = mytun_attach(md, q, ifr->ifr_flags & IFF_NAPI, true);
 	if (err < 0)
 		return err;

@@ -84,16 +84,57 @@ static void mytun_get_ethtool_stats(struct net_device *dev, struct ethtool_stats
 	}
 }
 
-static int mytun_get_link_ksettings(struct net_device *dev, struct ethtool_link_ksettings *cmd)
+/* The rings of the first queue, in bytes, in the program's words; 0 when it has none. */
+static void mytun_get_ringparam(MYTUN_RINGPARAM_ARGS)
 {
+	const struct mytun_dev *md = netdev_priv(dev);
+	const struct mytun_queue *q = rtnl_dereference(md->queues[0]);
+	const struct mytun_rings_mem *r = q ? mytun_rings_get(q) : NULL;
+
+	p->rx_max_pending = MYTUN_RING_SIZE_MAX;
+	p->tx_max_pending = MYTUN_RING_SIZE_MAX;
+	if (r) {
+		p->rx_pending = r->geometry.rx_size;
+		p->tx_pending = r->geometry.tx_size;
+	}
+}
+
+static void mytun_get_channels(struct net_device *dev, struct ethtool_channels *channels)
+{
+	const struct mytun_dev *md = netdev_priv(dev);
+
+	channels->max_combined = md->flags & IFF_MULTI_QUEUE ? MYTUN_QUEUES_MAX : 1;
+	channels->combined_count = md->numqueues;
+}
+
+/* There is no wire: what the built-in tun says, until somebody says otherwise. */
+void mytun_link_ksettings_init(struct mytun_dev *md)
+{
+	struct ethtool_link_ksettings *cmd = &md->link_ksettings;
+
 	ethtool_link_ksettings_zero_link_mode(cmd, supported);
 	ethtool_link_ksettings_zero_link_mode(cmd, advertising);
-	/* What the built-in tun says; there is no wire. */
 	cmd->base.speed = SPEED_10000;
 	cmd->base.duplex = DUPLEX_FULL;
 	cmd->base.port = PORT_TP;
 	cmd->base.phy_address = 0;
 	cmd->base.autoneg = AUTONEG_DISABLE;
+}
+
+static int mytun_get_link_ksettings(struct net_device *dev, struct ethtool_link_ksettings *cmd)
+{
+	const struct mytun_dev *md = netdev_priv(dev);
+
+	*cmd = md->link_ksettings;
+	return 0;
+}
+
+static int mytun_set_link_ksettings(struct net_device *dev,
+				    const struct ethtool_link_ksettings *cmd)
+{
+	struct mytun_dev *md = netdev_priv(dev);
+
+	md->link_ksettings = *cmd;
 	return 0;
 }
 
@@ -128,6 +169,9 @@ const struct ethtool_ops mytun_ethtool_ops = {
 	.get_link = ethtool_op_get_link,
 	.get_ts_info = ethtool_op_get_ts_info,
 	.get_link_ksettings = mytun_get_link_ksettings,
+	.set_link_ksettings = mytun_set_link_ksettings,
+	.get_ringparam = mytun_get_ringparam,
+	.get_channels = mytun_get_channels,
 	.get_sset_count = mytun_get_sset_count,
 	.get_strings = mytun_get_strings,
 	.get_ethtool_stats = mytun_get_ethtool_stats,

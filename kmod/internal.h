@@ -21,6 +21,8 @@
 #ifndef MYTUN_INTERNAL_H
 #define MYTUN_INTERNAL_H
 
+#include <linux/ethtool.h>
+#include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <linux/list.h>
 #include <linux/netdevice.h>
@@ -37,8 +39,8 @@
 
 #define MYTUN_NAME "mytun"
 
-/* Packets that wait for read(2) when a queue has no rings, and the length that
- * a queueing discipline put on the interface begins with: as the built-in tun.
+/* Packets that wait for read(2) when a queue of a TUN interface has no rings, and the
+ * length that a queueing discipline put on it begins with: as the built-in tun.
  */
 #define MYTUN_READQ_LEN 500
 
@@ -53,6 +55,7 @@
 #define MYTUN_USER_FEATURES \
 	(NETIF_F_HW_CSUM | NETIF_F_TSO_ECN | NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_GSO_UDP_L4)
 
+struct mytun_addrs;
 struct mytun_flows;
 
 /**
@@ -179,6 +182,8 @@ struct mytun_rings_mem {
  * @member:   in mytun_dev.members while attached, disabled or not
  * @index:    in mytun_dev.queues; valid while attached and enabled
  * @disabled: taken out of service with TUNSETQUEUE, still attached
+ * @nofilter: came with IFF_NOFILTER, the same bit as IFF_NO_PI: mytun_dev.classic is
+ *            not for it
  * @ifindex:  wanted for the interface that this file will create
  */
 struct mytun_queue {
@@ -200,6 +205,7 @@ struct mytun_queue {
 	struct list_head member;
 	u16 index;
 	bool disabled;
+	bool nofilter;
 	int ifindex;
 };
 
@@ -213,6 +219,13 @@ struct mytun_queue {
  * @flags:        IFF_* of if_tun.h, MYTUN_VNET_*
  * @dev:          the net_device
  * @flows:        which queue a flow was sent on; NULL unless IFF_MULTI_QUEUE
+ * @filtering:    one of @addrs, @classic and @ebpf is set
+ * @addrs:        TUNSETTXFILTER
+ * @classic:      TUNATTACHFILTER
+ * @ebpf:         TUNSETFILTEREBPF
+ * @steering:     TUNSETSTEERINGEBPF: chooses queues in place of @flows
+ * @fprog:        what TUNGETFILTER tells; RTNL
+ * @link_ksettings: what ethtool set; RTNL
  * @set_features: offloads that the program asked for
  * @owner:        TUNSETOWNER
  * @group:        TUNSETGROUP
@@ -238,6 +251,13 @@ struct mytun_dev {
 	unsigned int flags;
 	struct net_device *dev;
 	struct mytun_flows *flows;
+	bool filtering;
+	struct mytun_addrs __rcu *addrs;
+	struct bpf_prog __rcu *classic;
+	struct bpf_prog __rcu *ebpf;
+	struct bpf_prog __rcu *steering;
+	struct sock_fprog fprog;
+	struct ethtool_link_ksettings link_ksettings;
 	netdev_features_t set_features;
 	kuid_t owner;
 	kgid_t group;
@@ -299,6 +319,13 @@ void mytun_wake(struct mytun_queue *q, __poll_t events);
 
 struct mytun_dev *mytun_get(struct mytun_queue *q);
 void mytun_put(struct mytun_dev *md);
+
+/* bpf.c */
+int mytun_set_ebpf(struct mytun_dev *md, struct bpf_prog __rcu **slot, const int __user *argp);
+int mytun_attach_filter(struct mytun_dev *md, const void __user *argp);
+int mytun_detach_filter(struct mytun_dev *md);
+int mytun_get_filter(const struct mytun_dev *md, void __user *argp);
+void mytun_progs_free(struct mytun_dev *md);
 
 /* chardev.c */
 extern const struct file_operations mytun_fops;
@@ -365,6 +392,13 @@ int mytun_change_carrier(struct net_device *dev, bool carrier);
 
 /* ethtool.c */
 extern const struct ethtool_ops mytun_ethtool_ops;
+void mytun_link_ksettings_init(struct mytun_dev *md);
+
+/* filter.c */
+int mytun_set_tx_filter(struct mytun_dev *md, const void __user *argp);
+void mytun_filtering_update(struct mytun_dev *md);
+void mytun_filters_free(struct mytun_dev *md);
+bool mytun_filter(const struct mytun_dev *md, const struct mytun_queue *q, struct sk_buff *skb);
 
 /* eventfd.c */
 void mytun_eventfds_signal(struct mytun_queue *q, __poll_t events);
@@ -392,10 +426,20 @@ long mytun_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 long mytun_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 #endif
 
+/* link.c */
+size_t mytun_link_size(const struct net_device *dev);
+int mytun_link_fill(struct sk_buff *skb, const struct net_device *dev);
+
+/* linktype.c */
+int mytun_set_link_type(struct mytun_dev *md, unsigned long type);
+
 /* mode.c */
 #define MYTUN_MODE_FLAGS_SERVED MYTUN_MODE_F_RECORDS
 long mytun_ioc_set_mode(struct mytun_queue *q, const void __user *argp);
 long mytun_ioc_get_mode(struct mytun_queue *q, void __user *argp);
+
+/* notify.c */
+extern struct notifier_block mytun_notifier;
 
 /* packet_napi.c: what write(2) brings, by NAPI */
 int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The ioctls: those of if_tun.h as on /dev/net/tun, and our own. */
 #include <linux/compat.h>
-#include <linux/if_arp.h>
 #include <linux/module.h>
+#include <linux/proc_fs.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <linux/uaccess.h>
@@ -137,39 +137,17 @@ static long mytun_tun_set_ifindex(struct mytun_queue *q, void __user *argp)
 {
 	int err = 0, ifindex;
 
-	if (get_user(ifindex, (int __user *)argp))
-		return -EFAULT;
-	if (ifindex < 0)
-		return -EINVAL;
 	rtnl_lock();
 	if (rtnl_dereference(q->md))
 		err = -EPERM;
+	else if (get_user(ifindex, (int __user *)argp))
+		err = -EFAULT;
+	else if (ifindex < 0)
+		err = -EINVAL;
 	else
 		q->ifindex = ifindex;
 	rtnl_unlock();
 	return err;
-}
-
-static int mytun_set_link_type(struct mytun_dev *md, unsigned long type)
-{
-	struct net_device *dev = md->dev;
-	int err;
-
-	if (dev->flags & IFF_UP)
-		return -EBUSY;
-	err = notifier_to_errno(call_netdevice_notifiers(NETDEV_PRE_TYPE_CHANGE, dev));
-	if (err)
-		return err;
-	dev->type = type;
-	switch (dev->type) {
-	case ARPHRD_ETHER:
-		dev->addr_len = ETH_ALEN;
-		break;
-	default:
-		dev->addr_len = 0;
-	}
-	call_netdevice_notifiers(NETDEV_POST_TYPE_CHANGE, dev);
-	return 0;
 }
 
 static void mytun_set_persist(struct mytun_dev *md, bool persist)
@@ -216,7 +194,7 @@ static int mytun_get_iff(struct mytun_queue *q, struct mytun_dev *md, void __use
 	ifr.ifr_flags = mytun_iff_flags(md);
 	if (q->disabled)
 		ifr.ifr_flags |= IFF_DETACH_QUEUE;
-	if (!rcu_access_pointer(q->sk.sk_filter))
+	if (!rcu_access_pointer(md->classic) || q->nofilter)
 		ifr.ifr_flags |= IFF_NOFILTER;
 	return copy_to_user(argp, &ifr, ifreq_len) ? -EFAULT : 0;
 }
@@ -270,6 +248,74 @@ static int mytun_set_carrier(struct mytun_dev *md, int __user *argp)
 	return mytun_change_carrier(md->dev, carrier);
 }
 
+/* Big-endian headers of older virtio on a little-endian machine: a choice of whoever
+ * configured the kernel.
+ */
+static int mytun_vnet_be(struct mytun_dev *md, unsigned int cmd, int __user *argp)
+{
+	if (!IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE))
+		return -EINVAL;
+	if (cmd == TUNGETVNETBE)
+		return put_user(!!(md->flags & MYTUN_VNET_BE), argp);
+	return mytun_set_flag(md, MYTUN_VNET_BE, argp);
+}
+
+/* A descriptor of a network namespace, for its administrator. */
+static int mytun_netns_fd(struct net *net)
+{
+	if (!ns_capable(net->user_ns, CAP_NET_ADMIN))
+		return -EPERM;
+	return open_related_ns(&net->ns, get_net_ns);
+}
+
+static int mytun_get_hwaddr(const struct net_device *dev, struct ifreq *ifr, void __user *argp,
+			    size_t ifreq_len)
+{
+	struct sockaddr *addr = &ifr->ifr_hwaddr;
+	size_t len = sizeof(*addr) - offsetof(struct sockaddr, sa_data);
+
+	if (dev->addr_len)
+		memcpy(addr->sa_data, dev->dev_addr, min_t(size_t, len, dev->addr_len));
+	else
+		memset(addr->sa_data, 0, len);
+	addr->sa_family = dev->type;
+	return copy_to_user(argp, ifr, ifreq_len) ? -EFAULT : 0;
+}
+
+static int mytun_set_hwaddr(struct net_device *dev, const struct ifreq *ifr)
+{
+	/* Longer than what came, because the core compares addr_len bytes. */
+	struct sockaddr_storage addr = {};
+
+	memcpy(&addr, &ifr->ifr_hwaddr, sizeof(ifr->ifr_hwaddr));
+	return mytun_set_mac_address(dev, &addr);
+}
+
+/* What stock tun took over from sockets: ioctls of <linux/sockios.h> on the file. */
+static long mytun_sock_ioctl(struct mytun_queue *q, unsigned int cmd, void __user *argp,
+			     size_t ifreq_len)
+{
+	struct mytun_dev *md;
+	struct ifreq ifr = {};
+	long ret = -EINVAL;
+
+	if (cmd == SIOCGSKNS)
+		return mytun_netns_fd(sock_net(&q->sk));
+	if (copy_from_user(&ifr, argp, ifreq_len))
+		return -EFAULT;
+
+	rtnl_lock();
+	md = rtnl_dereference(q->md);
+	if (!md)
+		ret = -EBADFD;
+	else if (cmd == SIOCGIFHWADDR)
+		ret = mytun_get_hwaddr(md->dev, &ifr, argp, ifreq_len);
+	else if (cmd == SIOCSIFHWADDR)
+		ret = mytun_set_hwaddr(md->dev, &ifr);
+	rtnl_unlock();
+	return ret;
+}
+
 /* The ioctls of an attached file; RTNL is held. */
 static long mytun_tun_ioctl(struct mytun_queue *q, struct mytun_dev *md, unsigned int cmd,
 			    unsigned long arg, size_t ifreq_len)
@@ -306,8 +352,25 @@ static long mytun_tun_ioctl(struct mytun_queue *q, struct mytun_dev *md, unsigne
 		return put_user(!!(md->flags & MYTUN_VNET_LE), argp);
 	case TUNSETVNETLE:
 		return mytun_set_flag(md, MYTUN_VNET_LE, argp);
+	case TUNGETVNETBE:
+	case TUNSETVNETBE:
+		return mytun_vnet_be(md, cmd, argp);
 	case TUNSETCARRIER:
 		return mytun_set_carrier(md, argp);
+	case TUNSETTXFILTER:
+		return mytun_set_tx_filter(md, argp);
+	case TUNATTACHFILTER:
+		return mytun_attach_filter(md, argp);
+	case TUNDETACHFILTER:
+		return mytun_detach_filter(md);
+	case TUNGETFILTER:
+		return mytun_get_filter(md, argp);
+	case TUNSETSTEERINGEBPF:
+		return mytun_set_ebpf(md, &md->steering, argp);
+	case TUNSETFILTEREBPF:
+		return mytun_set_ebpf(md, &md->ebpf, argp);
+	case TUNGETDEVNETNS:
+		return mytun_netns_fd(dev_net(md->dev));
 	}
 	return -EINVAL;
 }
@@ -322,6 +385,8 @@ static long mytun_ioctl_len(struct file *file, unsigned int cmd, unsigned long a
 
 	if (_IOC_TYPE(cmd) == MYTUN_IOC_MAGIC)
 		return mytun_own_ioctl(q, cmd, arg);
+	if (_IOC_TYPE(cmd) == SOCK_IOC_TYPE)
+		return mytun_sock_ioctl(q, cmd, argp, ifreq_len);
 
 	switch (cmd) {
 	case TUNGETFEATURES:

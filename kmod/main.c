@@ -26,12 +26,18 @@ static int __init mytun_init(void)
 	if (err)
 		return err;
 
-	err = misc_register(&mytun_miscdev);
+	err = register_netdevice_notifier(&mytun_notifier);
 	if (err)
 		goto unregister_link;
 
+	err = misc_register(&mytun_miscdev);
+	if (err)
+		goto unregister_notifier;
+
 	return 0;
 
+unregister_notifier:
+	unregister_netdevice_notifier(&mytun_notifier);
 unregister_link:
 	rtnl_link_unregister(&mytun_link_ops);
 	return err;
@@ -40,6 +46,7 @@ unregister_link:
 static void __exit mytun_exit(void)
 {
 	misc_deregister(&mytun_miscdev);
+	unregister_netdevice_notifier(&mytun_notifier);
 	rtnl_link_unregister(&mytun_link_ops);
 }
 

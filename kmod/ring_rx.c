@@ -12,6 +12,7 @@
 
 #include "compat/vnet.h"
 #include "internal.h"
+#include "trace.h"
 
 static void mytun_rx_drop(struct mytun_rings_mem *r, unsigned int packets)
 {
@@ -74,6 +75,7 @@ static __always_inline unsigned int mytun_rx_reserve(struct mytun_queue *q, stru
 	if (unlikely(room < want)) {
 		got = room < 0 ? 0 : min_t(unsigned int, count - 1, (u32)room / need);
 		mytun_rx_drop(r, count - got);
+		trace_mytun_rx_drop(q, rx->pos, len);
 		if (!got)
 			goto unlock;
 	}
@@ -97,8 +99,10 @@ static __always_inline unsigned int mytun_rx_reserve(struct mytun_queue *q, stru
 	u64_stats_update_end(&rx->counters.syncp);
 unlock:
 	spin_unlock(&rx->lock);
-	if (unlikely(room < 0))
+	if (unlikely(room < 0)) {
+		trace_mytun_rx_fault(q, rx->pos);
 		mytun_rings_fault(q, r);
+	}
 	return got;
 }
 
@@ -131,6 +135,7 @@ static void mytun_rx_wake(struct mytun_queue *q, struct mytun_rings_mem *r, u32 
 	u64_stats_inc(&rx->counters.wakeups);
 	u64_stats_update_end(&rx->counters.syncp);
 	spin_unlock(&rx->lock);
+	trace_mytun_rx_wakeup(q, end);
 	mytun_wake(q, EPOLLIN | EPOLLRDNORM);
 }
 

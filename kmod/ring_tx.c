@@ -13,6 +13,7 @@
 
 #include "compat/vnet.h"
 #include "internal.h"
+#include "trace.h"
 
 /* Headroom that the stack expects of a receiving driver, and an aligned IP header. */
 #define MYTUN_SKB_PAD (NET_SKB_PAD + NET_IP_ALIGN)
@@ -213,6 +214,7 @@ static void mytun_tx_publish(struct mytun_queue *q, struct mytun_rings_mem *r, u
 	u64_stats_update_begin(&tx->counters.syncp);
 	u64_stats_inc(&tx->counters.wakeups);
 	u64_stats_update_end(&tx->counters.syncp);
+	trace_mytun_tx_wakeup(q, pos);
 	mytun_wake(q, EPOLLOUT | EPOLLWRNORM);
 }
 
@@ -242,6 +244,7 @@ static int mytun_tx_consume(struct mytun_queue *q, struct mytun_dev *md,
 			break;
 		case MYTUN_DROPPED:
 			drops++;
+			trace_mytun_tx_drop(q, pos, head.len);
 			break;
 		case MYTUN_BROKEN:
 			work = -EIO;
@@ -304,6 +307,7 @@ int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
 
 	work = mytun_tx_consume(q, md, r, budget);
 	if (unlikely(work < 0)) {
+		trace_mytun_tx_fault(q, tx->pos);
 		mytun_rings_fault(q, r);
 		napi_complete_done(napi, 0);
 		return 0;
@@ -346,8 +350,10 @@ int mytun_doorbell(struct mytun_queue *q)
 
 	rcu_read_lock();
 	md = rcu_dereference(q->md);
-	if (md)
+	if (md) {
 		up = READ_ONCE(md->dev->flags) & IFF_UP;
+		trace_mytun_doorbell(q, READ_ONCE(r->tx.pos));
+	}
 	rcu_read_unlock();
 	if (!md)
 		return -EBADFD;

@@ -63,6 +63,14 @@ static inline void dev_sw_netstats_tx_add(struct net_device *dev, unsigned int p
 
 /* Reasons of drops. */
 #ifndef MYTUN_HAVE_DROP_REASON
+enum skb_drop_reason {
+	SKB_DROP_REASON_NOMEM = 1,
+	SKB_DROP_REASON_SKB_CSUM,
+	SKB_DROP_REASON_SOCKET_FILTER,
+	SKB_DROP_REASON_TAP_FILTER,
+	SKB_DROP_REASON_TAP_TXFILTER,
+};
+
 #define kfree_skb_reason(skb, reason) kfree_skb(skb)
 #endif
 
@@ -145,6 +153,33 @@ static inline int file_f_owner_allocate(struct file *file)
 {
 	return 0;
 }
+#endif
+
+/* An interface's hardware address, with a struct sockaddr before. */
+static inline int mytun_set_mac_address(struct net_device *dev, struct sockaddr_storage *addr)
+{
+#ifdef MYTUN_HAVE_MAC_STORAGE
+	return dev_set_mac_address_user(dev, addr, NULL);
+#else
+	return dev_set_mac_address_user(dev, (struct sockaddr *)addr, NULL);
+#endif
+}
+
+/* Resizing several rings, of which one end is used in softirq. */
+#ifdef MYTUN_HAVE_RINGS_RESIZE_BH
+#define mytun_ptr_rings_resize ptr_ring_resize_multiple_bh
+#else
+#define mytun_ptr_rings_resize ptr_ring_resize_multiple
+#endif
+
+/* Sizes of rings, which drivers may say more of now. */
+#ifdef MYTUN_HAVE_RINGPARAM4
+#define MYTUN_RINGPARAM_ARGS                                   \
+	struct net_device *dev, struct ethtool_ringparam *p,   \
+		struct kernel_ethtool_ringparam *kernel_param, \
+		struct netlink_ext_ack *extack
+#else
+#define MYTUN_RINGPARAM_ARGS struct net_device *dev, struct ethtool_ringparam *p
 #endif
 
 /* Flags of a mapping: a field before. */

@@ -258,7 +258,40 @@ struct rtnl_link_stats64 iface_stats(const char *name)
 	fail("ip -s link shows no statistics of %s", name);
 }
 
-static int ethtool(const char *name, void *arg)
+static const struct rtattr *find_attr(const struct rtattr *a, unsigned int len, int type)
+{
+	for (; RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if ((a->rta_type & NLA_TYPE_MASK) == type)
+			return a;
+	return NULL;
+}
+
+void iface_details(const char *name, void (*each)(int type, const void *data, size_t len))
+{
+	struct request r = link_request(name, RTM_GETLINK);
+	char answer[16384];
+	const struct nlmsghdr *n = (const struct nlmsghdr *)answer;
+	const struct rtattr *a;
+	unsigned int len;
+
+	expect(!talk(&r, answer, sizeof(answer)));
+	a = find_attr(IFLA_RTA(NLMSG_DATA(n)), IFLA_PAYLOAD(n), IFLA_LINKINFO);
+	a = a ? find_attr(RTA_DATA(a), RTA_PAYLOAD(a), IFLA_INFO_DATA) : NULL;
+	if (!a)
+		return;
+	len = RTA_PAYLOAD(a);
+	for (a = RTA_DATA(a); RTA_OK(a, len); a = RTA_NEXT(a, len))
+		each(a->rta_type, RTA_DATA(a), RTA_PAYLOAD(a));
+}
+
+int iface_set_txqueuelen(const char *name, int packets)
+{
+	struct ifreq ifr = { .ifr_qlen = packets };
+
+	return ifreq_ioctl(name, SIOCSIFTXQLEN, &ifr);
+}
+
+int iface_ethtool_cmd(const char *name, void *arg)
 {
 	struct ifreq ifr = { .ifr_data = arg };
 
@@ -275,7 +308,7 @@ long long iface_ethtool(const char *name, const char *stat)
 	struct ethtool_stats *values;
 	long long value = -1;
 
-	must(ethtool(name, &set));
+	must(iface_ethtool_cmd(name, &set));
 	if (!set.info.sset_mask)
 		return -1;
 	names = calloc(1, sizeof(*names) + (size_t)set.count * ETH_GSTRING_LEN);
@@ -283,10 +316,10 @@ long long iface_ethtool(const char *name, const char *stat)
 	names->cmd = ETHTOOL_GSTRINGS;
 	names->string_set = ETH_SS_STATS;
 	names->len = set.count;
-	must(ethtool(name, names));
+	must(iface_ethtool_cmd(name, names));
 	values->cmd = ETHTOOL_GSTATS;
 	values->n_stats = set.count;
-	must(ethtool(name, values));
+	must(iface_ethtool_cmd(name, values));
 	for (uint32_t i = 0; i < values->n_stats; i++) {
 		if (!strncmp((char *)names->data + (size_t)i * ETH_GSTRING_LEN, stat,
 			     ETH_GSTRING_LEN))

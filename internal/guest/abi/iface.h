@@ -5,6 +5,7 @@
 
 #include <linux/if_link.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The addresses of every test's interface, and of the hosts behind it. */
@@ -31,6 +32,13 @@ void iface_del(const char *name);
 void iface_del_if_there(const char *name);
 void iface_move(const char *name, int netns_fd);
 void iface_mac(const char *name, uint8_t mac[6]);
+
+/* ip link set txqueuelen; -1 and errno when it is refused. */
+int iface_set_txqueuelen(const char *name, int packets);
+/* ip -details link: calls @each with what the interface's kind says of it. */
+void iface_details(const char *name, void (*each)(int type, const void *data, size_t len));
+/* ethtool: a command of <linux/ethtool.h> in @arg; -1 and errno when it is refused. */
+int iface_ethtool_cmd(const char *name, void *arg);
 
 /* ip -s link */
 struct rtnl_link_stats64 iface_stats(const char *name);

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * BPF programs that come by ioctl: TUNATTACHFILTER (classic), TUNSETFILTEREBPF and
+ * TUNSETSTEERINGEBPF. Each interface has at most one of a kind, which its queues
+ * share; filter.c and mytun_select_queue() run them.
+ */
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/uaccess.h>
+
+#include "internal.h"
+
+/* @prog may be NULL. bpf_prog_destroy() knows the extended ones, which are counted. */
+static void mytun_prog_set(struct mytun_dev *md, struct bpf_prog __rcu **slot,
+			   struct bpf_prog *prog)
+{
+	struct bpf_prog *old = rtnl_dereference(*slot);
+
+	rcu_assign_pointer(*slot, prog);
+	mytun_filtering_update(md);
+	if (old) {
+		/* Who runs it is done with it after this. */
+		synchronize_net();
+		bpf_prog_destroy(old);
+	}
+}
+
+static void mytun_prog_free(struct bpf_prog __rcu *prog)
+{
+	struct bpf_prog *old = rcu_dereference_protected(prog, true);
+
+	if (old)
+		bpf_prog_destroy(old);
+}
+
+/* The interface is gone, nobody runs them any more. */
+void mytun_progs_free(struct mytun_dev *md)
+{
+	mytun_prog_free(md->classic);
+	mytun_prog_free(md->ebpf);
+	mytun_prog_free(md->steering);
+}
+
+/**
+ * mytun_set_ebpf - TUNSETFILTEREBPF and TUNSETSTEERINGEBPF
+ * @md:   the interface
+ * @slot: where the program goes
+ * @argp: the program's descriptor, or -1 for none
+ *
+ * Return: 0; -EBADF no descriptor; -EINVAL not of a socket filter; -EFAULT.
+ */
+int mytun_set_ebpf(struct mytun_dev *md, struct bpf_prog __rcu **slot, const int __user *argp)
+{
+	struct bpf_prog *prog = NULL;
+	int fd;
+
+	ASSERT_RTNL();
+	if (get_user(fd, argp))
+		return -EFAULT;
+	if (fd != -1) {
+		prog = bpf_prog_get_type(fd, BPF_PROG_TYPE_SOCKET_FILTER);
+		if (IS_ERR(prog))
+			return PTR_ERR(prog);
+	}
+	mytun_prog_set(md, slot, prog);
+	return 0;
+}
+
+/**
+ * mytun_attach_filter - TUNATTACHFILTER: a classic BPF program for all queues
+ * @md:   the interface
+ * @argp: struct sock_fprog
+ *
+ * Queues that come later have it too, unless they come with IFF_NOFILTER.
+ *
+ * Return: 0; -EINVAL not a TAP interface, or no good program; -EFAULT; -ENOMEM.
+ */
+int mytun_attach_filter(struct mytun_dev *md, const void __user *argp)
+{
+	struct mytun_queue *q;
+	struct bpf_prog *prog;
+	int err;
+
+	ASSERT_RTNL();
+	if (!(md->flags & IFF_TAP))
+		return -EINVAL;
+	/* TUNGETFILTER tells what was last tried, as the built-in tun does. */
+	if (copy_from_user(&md->fprog, argp, sizeof(md->fprog)))
+		return -EFAULT;
+	err = bpf_prog_create_from_user(&prog, &md->fprog, NULL, false);
+	if (err)
+		return err;
+
+	mytun_prog_set(md, &md->classic, prog);
+	list_for_each_entry(q, &md->members, member)
+		WRITE_ONCE(q->nofilter, false);
+	return 0;
+}
+
+/* TUNDETACHFILTER. Return: 0, or -EINVAL not a TAP interface. */
+int mytun_detach_filter(struct mytun_dev *md)
+{
+	ASSERT_RTNL();
+	if (!(md->flags & IFF_TAP))
+		return -EINVAL;
+	mytun_prog_set(md, &md->classic, NULL);
+	return 0;
+}
+
+/* TUNGETFILTER. Return: 0; -EINVAL not a TAP interface; -EFAULT. */
+int mytun_get_filter(const struct mytun_dev *md, void __user *argp)
+{
+	if (!(md->flags & IFF_TAP))
+		return -EINVAL;
+	return copy_to_user(argp, &md->fprog, sizeof(md->fprog)) ? -EFAULT : 0;
+}
