@@ -215,6 +215,8 @@ void mytun_detach(struct mytun_queue *q)
 			return;
 		}
 	}
+	if (mytun_rings_get(q))
+		mytun_rings_left(md);
 	netdev_state_change(dev);
 }
 

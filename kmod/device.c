@@ -5,6 +5,7 @@
 #include <linux/module.h>
 #include <linux/security.h>
 
+#include "compat/gso.h"
 #include "internal.h"
 
 /* Limits of the built-in tun: the least that IPv4 allows, the most that its length
@@ -13,31 +14,106 @@
 #define MYTUN_MIN_MTU 68
 #define MYTUN_MAX_MTU 65535
 
+/**
+ * mytun_takes - has the program asked for unfinished packets of this kind?
+ * @md:  the interface
+ * @skb: a packet that the stack left unfinished, or a finished one, which all take
+ */
+bool mytun_takes(const struct mytun_dev *md, const struct sk_buff *skb)
+{
+	netdev_features_t takes = READ_ONCE(md->set_features);
+
+	if (skb_is_gso(skb))
+		return net_gso_ok(takes, skb_shinfo(skb)->gso_type & ~SKB_GSO_DODGY);
+	return skb->ip_summed != CHECKSUM_PARTIAL || (takes & NETIF_F_HW_CSUM);
+}
+
+/* A packet, or a super-packet that the queue can take. */
+static bool mytun_deliver(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb)
+{
+	struct mytun_rings_mem *r = mytun_rings_get(q);
+
+	if (likely(r))
+		return mytun_ring_rx(q, r, md, skb);
+	if (unlikely(!mytun_takes(md, skb)) && skb_checksum_help(skb)) {
+		mytun_tx_dropped_inc(md->dev);
+		kfree_skb_reason(skb, SKB_DROP_REASON_SKB_CSUM);
+		return false;
+	}
+	if (mytun_packet_rx(q, skb))
+		return true;
+	mytun_tx_dropped_inc(md->dev);
+	return false;
+}
+
+/*
+ * A super-packet that must be taken apart, and not by mytun_cut_init(): when the program
+ * just changed its mind, or when queues with rings and without share an interface.
+ */
+static bool mytun_deliver_segments(struct mytun_dev *md, struct mytun_queue *q,
+				   struct sk_buff *skb)
+{
+	netdev_features_t features = READ_ONCE(md->set_features) & NETIF_F_HW_CSUM;
+	struct sk_buff *segs, *seg, *next;
+	bool sent = false;
+
+	segs = skb_gso_segment(skb, features | NETIF_F_SG);
+	if (IS_ERR_OR_NULL(segs)) {
+		mytun_tx_dropped_inc(md->dev);
+		kfree_skb_reason(skb, SKB_DROP_REASON_SKB_GSO_SEG);
+		return false;
+	}
+	consume_skb(skb);
+	skb_list_walk_safe(segs, seg, next) {
+		skb_mark_not_on_list(seg);
+		sent |= mytun_deliver(md, q, seg);
+	}
+	return sent;
+}
+
 static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct mytun_dev *md = netdev_priv(dev);
-	struct mytun_rings_mem *r;
 	struct mytun_queue *q;
 	bool sent = false;
 
 	rcu_read_lock();
 	q = rcu_dereference(md->queues[skb_get_queue_mapping(skb)]);
-	if (likely(q)) {
-		r = mytun_rings_get(q);
-		if (likely(r)) {
-			sent = mytun_ring_rx(q, r, skb);
-		} else {
-			sent = mytun_packet_rx(q, skb);
-			if (!sent)
-				mytun_tx_dropped_inc(dev);
-		}
-	} else {
+	if (unlikely(!q)) {
 		mytun_tx_dropped_inc(dev);
 		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
+	} else if (skb_is_gso(skb) && !mytun_takes(md, skb) &&
+		   (!mytun_rings_get(q) || !mytun_can_cut(skb))) {
+		sent = mytun_deliver_segments(md, q, skb);
+	} else {
+		sent = mytun_deliver(md, q, skb);
 	}
 	rcu_read_unlock();
 
 	return sent ? NETDEV_TX_OK : NET_XMIT_DROP;
+}
+
+/* Of a super-packet that is neither wanted whole nor can be cut, the stack makes packets. */
+static netdev_features_t mytun_gso_check(const struct sk_buff *skb, struct net_device *dev,
+					 netdev_features_t features)
+{
+	if (skb_is_gso(skb) && !mytun_takes(netdev_priv(dev), skb) && !mytun_can_cut(skb))
+		features &= ~NETIF_F_GSO_MASK;
+	return features;
+}
+
+static netdev_features_t mytun_tun_features_check(struct sk_buff *skb,
+						  struct net_device *dev,
+						  netdev_features_t features)
+{
+	return mytun_gso_check(skb, dev, vlan_features_check(skb, features));
+}
+
+static netdev_features_t mytun_tap_features_check(struct sk_buff *skb,
+						  struct net_device *dev,
+						  netdev_features_t features)
+{
+	return mytun_gso_check(skb, dev, features);
 }
 
 static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
@@ -126,8 +202,28 @@ static netdev_features_t mytun_fix_features(struct net_device *dev,
 					    netdev_features_t features)
 {
 	const struct mytun_dev *md = netdev_priv(dev);
+	netdev_features_t serves = md->set_features;
 
-	return (features & md->set_features) | (features & ~MYTUN_USER_FEATURES);
+	/* What a program with rings did not ask for is finished on the way to it. */
+	if (md->ringed)
+		serves |= MYTUN_USER_FEATURES;
+	return features & (serves | ~MYTUN_USER_FEATURES);
+}
+
+/* A queue of @md got rings, under RTNL: let the stack send super-packets. */
+void mytun_rings_came(struct mytun_dev *md)
+{
+	if (md->ringed++)
+		return;
+	md->dev->wanted_features |= MYTUN_USER_FEATURES;
+	netdev_update_features(md->dev);
+}
+
+/* A queue with rings has left, under RTNL. */
+void mytun_rings_left(struct mytun_dev *md)
+{
+	if (!--md->ringed)
+		netdev_update_features(md->dev);
 }
 
 static void mytun_set_rx_headroom(struct net_device *dev, int headroom)
@@ -202,6 +298,7 @@ static void mytun_set_rx_mode(struct net_device *dev)
 
 static const struct net_device_ops mytun_tun_ops = {
 	MYTUN_DEV_OPS,
+	.ndo_features_check = mytun_tun_features_check,
 };
 
 static const struct net_device_ops mytun_tap_ops = {
@@ -209,7 +306,7 @@ static const struct net_device_ops mytun_tap_ops = {
 	.ndo_set_rx_mode = mytun_set_rx_mode,
 	.ndo_set_mac_address = eth_mac_addr,
 	.ndo_validate_addr = eth_validate_addr,
-	.ndo_features_check = passthru_features_check,
+	.ndo_features_check = mytun_tap_features_check,
 };
 
 static void mytun_setup(struct net_device *dev)
@@ -503,13 +600,18 @@ int mytun_set_offload(struct mytun_dev *md, unsigned long offloads)
 		}
 		/* UFO is gone from the kernel; old programs still ask. */
 		offloads &= ~(TUN_F_CSUM | TUN_F_UFO);
+		/* The stack knows only both together. */
+		if ((offloads & TUN_F_USO4) && (offloads & TUN_F_USO6)) {
+			features |= NETIF_F_GSO_UDP_L4;
+			offloads &= ~(TUN_F_USO4 | TUN_F_USO6);
+		}
 	}
 	if (offloads)
 		return -EINVAL;
 
-	md->set_features = features;
+	WRITE_ONCE(md->set_features, features);
 	md->dev->wanted_features &= ~MYTUN_USER_FEATURES;
-	md->dev->wanted_features |= features;
+	md->dev->wanted_features |= md->ringed ? MYTUN_USER_FEATURES : features;
 	netdev_update_features(md->dev);
 	return 0;
 }

@@ -49,7 +49,8 @@
 #define MYTUN_VNET_BE 0x40000000
 
 /* What TUNSETOFFLOAD switches. */
-#define MYTUN_USER_FEATURES (NETIF_F_HW_CSUM | NETIF_F_TSO_ECN | NETIF_F_TSO | NETIF_F_TSO6)
+#define MYTUN_USER_FEATURES \
+	(NETIF_F_HW_CSUM | NETIF_F_TSO_ECN | NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_GSO_UDP_L4)
 
 struct mytun_flows;
 
@@ -191,6 +192,7 @@ struct mytun_queue {
  * @numqueues:    written under RTNL, read anywhere
  * @numdisabled:  attached queues out of service; RTNL
  * @rxqueues:     the most queues that were enabled at a time; RTNL
+ * @ringed:       attached queues with rings; RTNL
  * @flags:        IFF_* of if_tun.h, MYTUN_VNET_*
  * @dev:          the net_device
  * @flows:        which queue a flow was sent on; NULL unless IFF_MULTI_QUEUE
@@ -214,6 +216,7 @@ struct mytun_dev {
 	unsigned int numqueues;
 	unsigned int numdisabled;
 	unsigned int rxqueues;
+	unsigned int ringed;
 	unsigned int flags;
 	struct net_device *dev;
 	struct mytun_flows *flows;
@@ -280,7 +283,60 @@ void mytun_put(struct mytun_dev *md);
 /* chardev.c */
 extern const struct file_operations mytun_fops;
 
+/* cut.c */
+
+/* Ethernet with two VLAN tags, and the longest IPv4 and TCP headers. */
+#define MYTUN_CUT_HEAD (14 + 8 + 60 + 60)
+
+/**
+ * struct mytun_cut - a super-packet that is being cut into finished packets
+ * @skb:       the super-packet
+ * @mss:       bytes of payload of each packet but the last
+ * @payload:   bytes of payload of all
+ * @segments:  how many packets
+ * @headers:   bytes of headers of each
+ * @network:   offset of the IP header
+ * @transport: offset of the TCP or UDP header
+ * @seq:       TCP sequence number of the first
+ * @id:        IPv4 identification of the first
+ * @tcp:       else UDP
+ * @ipv6:      else IPv4
+ * @fin:       the last packet carries FIN
+ * @psh:       the last packet carries PSH
+ * @head:      headers of the next packet
+ */
+struct mytun_cut {
+	const struct sk_buff *skb;
+	unsigned int mss;
+	unsigned int payload;
+	unsigned int segments;
+	unsigned int headers;
+	unsigned int network;
+	unsigned int transport;
+	u32 seq;
+	u16 id;
+	bool tcp;
+	bool ipv6;
+	bool fin;
+	bool psh;
+	u8 head[MYTUN_CUT_HEAD] __aligned(4);
+};
+
+/* Bytes of packet number @i. */
+static inline unsigned int mytun_cut_len(const struct mytun_cut *cut, unsigned int i)
+{
+	return cut->headers + min(cut->mss, cut->payload - i * cut->mss);
+}
+
+bool mytun_can_cut(const struct sk_buff *skb);
+void mytun_cut_init(struct mytun_cut *cut, const struct sk_buff *skb);
+void mytun_cut_segment(struct mytun_cut *cut, unsigned int i, u8 *to);
+void mytun_copy_and_sum(const struct sk_buff *skb, u8 *to);
+
 /* device.c */
+bool mytun_takes(const struct mytun_dev *md, const struct sk_buff *skb);
+void mytun_rings_came(struct mytun_dev *md);
+void mytun_rings_left(struct mytun_dev *md);
 extern struct rtnl_link_ops mytun_link_ops;
 int mytun_set_iff(struct mytun_queue *q, struct ifreq *ifr);
 unsigned int mytun_iff_flags(const struct mytun_dev *md);
@@ -331,7 +387,8 @@ void mytun_counters_read(const struct mytun_counters *c, struct mytun_totals *t)
 void mytun_totals_add(struct mytun_totals *sum, const struct mytun_totals *t);
 
 /* ring_rx.c */
-bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct sk_buff *skb);
+bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytun_dev *md,
+		   struct sk_buff *skb);
 
 /* ring_tx.c */
 int mytun_ring_tx_poll(struct napi_struct *napi, int budget);

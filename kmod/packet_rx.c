@@ -5,6 +5,7 @@
 #include <linux/sched/signal.h>
 #include <linux/uio.h>
 
+#include "compat/vnet.h"
 #include "internal.h"
 
 void mytun_skb_free(void *ptr)
@@ -117,7 +118,7 @@ static ssize_t mytun_put_user(struct mytun_dev *md, struct sk_buff *skb, struct 
 	if (vnet_hdr_sz) {
 		if (iov_iter_count(to) < vnet_hdr_sz)
 			return -EINVAL;
-		if (virtio_net_hdr_from_skb(skb, &vnet, mytun_vnet_is_le(md), true, vlan_hlen))
+		if (mytun_vnet_from_skb(skb, &vnet, mytun_vnet_is_le(md), vlan_hlen))
 			return -EINVAL;
 		if (copy_to_iter(&vnet, sizeof(vnet), to) != sizeof(vnet))
 			return -EFAULT;

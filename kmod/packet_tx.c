@@ -3,6 +3,7 @@
 #include <linux/etherdevice.h>
 #include <linux/uio.h>
 
+#include "compat/vnet.h"
 #include "internal.h"
 
 /* The headers that a plain file was set up for come first; the packet is left. */
@@ -129,7 +130,7 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 		err = -EFAULT;
 		goto drop;
 	}
-	if (virtio_net_hdr_to_skb(skb, &vnet, mytun_vnet_is_le(md))) {
+	if (mytun_vnet_to_skb(skb, &vnet, mytun_vnet_is_le(md))) {
 		atomic_long_inc(&md->frame_errors);
 		kfree_skb(skb);
 		return -EINVAL;

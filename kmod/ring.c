@@ -268,6 +268,7 @@ int mytun_rings_set(struct mytun_queue *q, struct mytun_rings_mem *r)
 	 */
 	synchronize_net();
 	mytun_readq_purge(q);
+	mytun_rings_came(md);
 	mytun_wake(q, EPOLLIN | EPOLLOUT);
 	return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The hot path to the program: a packet that the stack transmits becomes a record.
+ * The hot path to the program: a packet that the stack transmits becomes a record, a
+ * super-packet becomes as many as it has segments.
  *
  * Several CPUs send through one queue. Each reserves room under the lock, which is
  * all that the lock is for, and copies outside of it; a record that is still
@@ -8,76 +9,119 @@
  */
 #include <linux/if_vlan.h>
 #include <linux/poll.h>
-#include <linux/virtio_net.h>
 
+#include "compat/vnet.h"
 #include "internal.h"
 
-/*
- * Room for @need bytes, or NULL when the ring is full or faulted. The record is
- * visible to the program, busy, when this returns.
- */
-static struct mytun_rec *mytun_rx_reserve(struct mytun_queue *q, struct mytun_rings_mem *r,
-					  u32 need, u32 bytes, u32 *start)
+static void mytun_rx_drop(struct mytun_rings_mem *r, unsigned int packets)
 {
-	struct mytun_ring_rx *rx = &r->rx;
-	struct mytun_rec *rec;
-	bool fault = false;
-	u32 cons;
+	struct mytun_counters *c = &r->rx.counters;
 
-	spin_lock(&rx->lock);
-	if (unlikely(READ_ONCE(r->fault)))
-		goto drop;
-	if (unlikely(need > rx->size - (rx->pos - rx->cons))) {
-		/* Pairs with the program's release: its reads of the records
-		 * before this position are over.
-		 */
-		cons = smp_load_acquire(&rx->cons_page->pos);
-		/* It may only have moved on, and not past us. */
-		if (unlikely(cons - rx->cons > rx->pos - rx->cons ||
-			     cons % MYTUN_REC_ALIGN)) {
-			fault = true;
-			goto drop;
-		}
-		rx->cons = cons;
-		if (unlikely(need > rx->size - (rx->pos - cons)))
-			goto drop;
-	}
-
-	*start = rx->pos;
-	rec = (struct mytun_rec *)(rx->data + (rx->pos & (rx->size - 1)));
-	WRITE_ONCE(rec->size, need | MYTUN_REC_BUSY);
-	WRITE_ONCE(rx->pos, rx->pos + need);
-	/* Pairs with the program's acquire of the producer's position: the busy
-	 * bit is there before the record is.
-	 */
-	smp_store_release(&rx->prod_page->pos, rx->pos);
-
-	u64_stats_update_begin(&rx->counters.syncp);
-	u64_stats_inc(&rx->counters.packets);
-	u64_stats_add(&rx->counters.bytes, bytes);
-	u64_stats_update_end(&rx->counters.syncp);
-	spin_unlock(&rx->lock);
-	return rec;
-
-drop:
-	u64_stats_update_begin(&rx->counters.syncp);
-	u64_stats_inc(&rx->counters.drops);
-	u64_stats_update_end(&rx->counters.syncp);
-	WRITE_ONCE(rx->prod_page->drops, u64_stats_read(&rx->counters.drops));
-	spin_unlock(&rx->lock);
-	if (fault)
-		mytun_rings_fault(q, r);
-	return NULL;
+	u64_stats_update_begin(&c->syncp);
+	u64_stats_add(&c->drops, packets);
+	u64_stats_update_end(&c->syncp);
+	WRITE_ONCE(r->rx.prod_page->drops, u64_stats_read(&c->drops));
 }
 
-/* The record from @start to @end is complete: hand it over, wake who waits for it. */
-static void mytun_rx_commit(struct mytun_queue *q, struct mytun_rings_mem *r,
-			    struct mytun_rec *rec, u32 start, u32 end)
+static struct mytun_rec *mytun_rx_rec(const struct mytun_ring_rx *rx, u32 pos)
+{
+	return (struct mytun_rec *)(rx->data + (pos & (rx->size - 1)));
+}
+
+/* Bytes of a record for a packet of @len bytes. */
+static u32 mytun_rx_need(const struct mytun_ring_rx *rx, u32 len)
+{
+	return ALIGN(rx->room + len, MYTUN_REC_ALIGN);
+}
+
+/* The free bytes, looked at closely if @need are wanted; -EIO when the program lied. */
+static s64 mytun_rx_room(struct mytun_ring_rx *rx, u32 need)
+{
+	u32 room = rx->size - (rx->pos - rx->cons);
+	u32 cons;
+
+	if (likely(need <= room))
+		return room;
+	/* Pairs with the program's release: its reads of the records before this
+	 * position are over.
+	 */
+	cons = smp_load_acquire(&rx->cons_page->pos);
+	/* It may only have moved on, and not past us. */
+	if (unlikely(cons - rx->cons > rx->pos - rx->cons || cons % MYTUN_REC_ALIGN))
+		return -EIO;
+	rx->cons = cons;
+	return rx->size - (rx->pos - cons);
+}
+
+/*
+ * Records for @count packets, each of @len bytes but the last of @last, which is not
+ * longer; for as many of them as there is room. They are visible to the program,
+ * busy, when this returns. Return: how many; from *@start on.
+ */
+static unsigned int mytun_rx_reserve(struct mytun_queue *q, struct mytun_rings_mem *r,
+				     unsigned int count, u32 len, u32 last, u32 *start)
 {
 	struct mytun_ring_rx *rx = &r->rx;
+	u32 need = mytun_rx_need(rx, len);
+	u32 need_last = mytun_rx_need(rx, last);
+	u32 want = (count - 1) * need + need_last;
+	unsigned int got = count, i;
+	u32 pos, size;
+	s64 room;
 
+	spin_lock(&rx->lock);
+	room = likely(!READ_ONCE(r->fault)) ? mytun_rx_room(rx, want) : 0;
+	if (unlikely(room < want)) {
+		got = room < 0 ? 0 : min_t(unsigned int, count - 1, (u32)room / need);
+		mytun_rx_drop(r, count - got);
+		if (!got)
+			goto unlock;
+	}
+
+	pos = rx->pos;
+	*start = pos;
+	for (i = 0; i < got; i++) {
+		size = i + 1 < count ? need : need_last;
+		WRITE_ONCE(mytun_rx_rec(rx, pos)->size, size | MYTUN_REC_BUSY);
+		pos += size;
+	}
+	WRITE_ONCE(rx->pos, pos);
+	/* Pairs with the program's acquire of the producer's position: the busy
+	 * bits are there before the records are.
+	 */
+	smp_store_release(&rx->prod_page->pos, pos);
+
+	u64_stats_update_begin(&rx->counters.syncp);
+	u64_stats_add(&rx->counters.packets, got);
+	u64_stats_add(&rx->counters.bytes, got < count ? got * len : (count - 1) * len + last);
+	u64_stats_update_end(&rx->counters.syncp);
+unlock:
+	spin_unlock(&rx->lock);
+	if (unlikely(room < 0))
+		mytun_rings_fault(q, r);
+	return got;
+}
+
+/* Everything of the header but the size, which is busy until the end. Return: where the
+ * packet goes.
+ */
+static u8 *mytun_rx_head(struct mytun_rec *rec, const struct mytun_rec *head)
+{
+	memcpy((u8 *)rec + sizeof(rec->size), (u8 *)head + sizeof(head->size),
+	       sizeof(*head) - sizeof(head->size));
+	return (u8 *)rec + head->off;
+}
+
+static void mytun_rx_commit(struct mytun_rec *rec, u32 size)
+{
 	/* Pairs with the program's acquire of rec->size. */
-	smp_store_release(&rec->size, end - start);
+	smp_store_release(&rec->size, size);
+}
+
+/* The records from @start to @end are complete: wake who waits for one of them. */
+static void mytun_rx_wake(struct mytun_queue *q, struct mytun_rings_mem *r, u32 start, u32 end)
+{
+	struct mytun_ring_rx *rx = &r->rx;
 
 	if (!mytun_must_wake(q, r, rx->cons_page, end, start))
 		return;
@@ -90,88 +134,141 @@ static void mytun_rx_commit(struct mytun_queue *q, struct mytun_rings_mem *r,
 	mytun_wake(q, EPOLLIN | EPOLLRDNORM);
 }
 
+/* One record for each segment; all of them are finished packets. */
+static bool mytun_rx_cut(struct mytun_queue *q, struct mytun_rings_mem *r,
+			 const struct sk_buff *skb, struct mytun_rec *head)
+{
+	struct mytun_ring_rx *rx = &r->rx;
+	struct mytun_rec *rec;
+	struct mytun_cut cut;
+	unsigned int got, i;
+	u32 start, pos, need;
+
+	mytun_cut_init(&cut, skb);
+	got = mytun_rx_reserve(q, r, cut.segments, mytun_cut_len(&cut, 0),
+			       mytun_cut_len(&cut, cut.segments - 1), &start);
+	if (unlikely(!got))
+		return false;
+
+	pos = start;
+	for (i = 0; i < got; i++) {
+		head->len = mytun_cut_len(&cut, i);
+		need = mytun_rx_need(rx, head->len);
+		rec = mytun_rx_rec(rx, pos);
+		mytun_cut_segment(&cut, i, mytun_rx_head(rec, head));
+		mytun_rx_commit(rec, need);
+		pos += need;
+	}
+	mytun_rx_wake(q, r, start, pos);
+	return true;
+}
+
+static void mytun_rx_copy(const struct sk_buff *skb, u8 *to)
+{
+	if (likely(!skb_is_nonlinear(skb)))
+		memcpy(to, skb->data, skb->len);
+	else if (unlikely(skb_copy_bits(skb, 0, to, skb->len)))
+		/* Cannot be, for memory that the CPU can read; never hand out
+		 * what was there before.
+		 */
+		memset(to, 0, skb->len);
+}
+
+/* One record. @finish: complete the checksum on the way. */
+static bool mytun_rx_one(struct mytun_queue *q, struct mytun_rings_mem *r,
+			 const struct sk_buff *skb, struct mytun_rec *head, bool finish)
+{
+	struct mytun_rec *rec;
+	u32 start, need;
+
+	head->len = skb->len;
+	if (unlikely(!mytun_rx_reserve(q, r, 1, skb->len, skb->len, &start)))
+		return false;
+	need = mytun_rx_need(&r->rx, skb->len);
+	rec = mytun_rx_rec(&r->rx, start);
+	if (finish)
+		mytun_copy_and_sum(skb, mytun_rx_head(rec, head));
+	else
+		mytun_rx_copy(skb, mytun_rx_head(rec, head));
+	mytun_rx_commit(rec, need);
+	mytun_rx_wake(q, r, start, start + need);
+	return true;
+}
+
 /* Only when the program asked for unfinished packets with TUNSETOFFLOAD. */
-static int mytun_rx_vnet(struct mytun_rec *rec, const struct sk_buff *skb)
+static int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb)
 {
 	struct virtio_net_hdr vnet;
 	int err;
 
-	err = virtio_net_hdr_from_skb(skb, &vnet, virtio_legacy_is_little_endian(), true, 0);
+	err = mytun_vnet_from_skb(skb, &vnet, virtio_legacy_is_little_endian(), 0);
 	if (err)
 		return err;
-	rec->vnet_flags = vnet.flags;
-	rec->gso_type = vnet.gso_type;
-	rec->hdr_len = (__force u16)vnet.hdr_len;
-	rec->gso_size = (__force u16)vnet.gso_size;
-	rec->csum_start = (__force u16)vnet.csum_start;
-	rec->csum_offset = (__force u16)vnet.csum_offset;
+	head->vnet_flags = vnet.flags;
+	head->gso_type = vnet.gso_type;
+	head->hdr_len = (__force u16)vnet.hdr_len;
+	head->gso_size = (__force u16)vnet.gso_size;
+	head->csum_start = (__force u16)vnet.csum_start;
+	head->csum_offset = (__force u16)vnet.csum_offset;
 	return 0;
 }
 
 /**
- * mytun_ring_rx - one packet from the stack into the RX ring
+ * mytun_ring_rx - what the stack sends, into the RX ring
  * @q:   the queue
  * @r:   its rings
- * @skb: the packet; consumed
+ * @md:  its interface; not by way of q->md, the queue may be leaving
+ * @skb: a packet, or a super-packet that the program takes or that can be cut; consumed
  *
  * Softirqs are off, and the caller holds the RCU read lock.
  *
- * Return: false when the packet was dropped, and counted.
+ * Return: false when nothing of it was delivered. What was dropped is counted.
  */
-bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct sk_buff *skb)
+bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytun_dev *md,
+		   struct sk_buff *skb)
 {
-	/* Not by way of q->md: the queue may be leaving. */
-	struct net_device *dev = skb->dev;
 	struct mytun_rec head = {};
-	struct mytun_rec *rec;
-	u32 start, need, len;
+	bool sent;
 
 	if (unlikely(skb_vlan_tag_present(skb))) {
 		skb = __vlan_hwaccel_push_inside(skb);
 		if (!skb) {
-			mytun_tx_dropped_inc(dev);
+			mytun_tx_dropped_inc(md->dev);
 			return false;
 		}
 	}
-
-	len = skb->len;
 	/* A packet socket can send nothing at all. Programs are promised a byte. */
-	if (unlikely(!len))
+	if (unlikely(!skb->len))
 		goto drop;
-	head.len = len;
+
 	head.off = sizeof(head) + r->rx.headroom;
 	head.proto = (__force u16)skb->protocol;
 	if (r->flags & MYTUN_RINGS_F_HASH)
 		head.hash = __skb_get_hash_symmetric(skb);
-	if (unlikely(skb_is_gso(skb) || skb->ip_summed == CHECKSUM_PARTIAL) &&
-	    mytun_rx_vnet(&head, skb))
-		goto drop;
 
-	need = ALIGN(r->rx.room + len, MYTUN_REC_ALIGN);
-	rec = mytun_rx_reserve(q, r, need, len, &start);
-	if (unlikely(!rec))
-		goto free;
-
-	/* Everything of the header but the size, which is busy until the end. */
-	memcpy((u8 *)rec + sizeof(rec->size), (u8 *)&head + sizeof(head.size),
-	       sizeof(head) - sizeof(head.size));
 	skb_tx_timestamp(skb);
-	if (likely(!skb_is_nonlinear(skb)))
-		memcpy((u8 *)rec + head.off, skb->data, len);
-	else if (unlikely(skb_copy_bits(skb, 0, (u8 *)rec + head.off, len)))
-		/* Cannot be, for memory that the CPU can read; never hand out
-		 * what was there before.
-		 */
-		memset((u8 *)rec + head.off, 0, len);
-	mytun_rx_commit(q, r, rec, start, start + need);
-
-	consume_skb(skb);
-	return true;
-
-drop:
-	mytun_tx_dropped_inc(dev);
-free:
+	if (likely(skb->ip_summed != CHECKSUM_PARTIAL && !skb_is_gso(skb))) {
+		sent = mytun_rx_one(q, r, skb, &head, false);
+	} else if (mytun_takes(md, skb)) {
+		if (mytun_rx_vnet(&head, skb))
+			goto drop;
+		sent = mytun_rx_one(q, r, skb, &head, false);
+	} else if (skb_is_gso(skb)) {
+		sent = mytun_rx_cut(q, r, skb, &head);
+	} else {
+		sent = mytun_rx_one(q, r, skb, &head, true);
+	}
+	if (likely(sent)) {
+		consume_skb(skb);
+		return true;
+	}
 	skb_tx_error(skb);
 	kfree_skb_reason(skb, SKB_DROP_REASON_FULL_RING);
+	return false;
+
+drop:
+	mytun_tx_dropped_inc(md->dev);
+	skb_tx_error(skb);
+	kfree_skb_reason(skb, SKB_DROP_REASON_DEV_HDR);
 	return false;
 }

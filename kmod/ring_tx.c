@@ -9,8 +9,8 @@
 #include <linux/etherdevice.h>
 #include <linux/poll.h>
 #include <linux/skbuff.h>
-#include <linux/virtio_net.h>
 
+#include "compat/vnet.h"
 #include "internal.h"
 
 /* Headroom that the stack expects of a receiving driver, and an aligned IP header. */
@@ -110,7 +110,7 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 
 	if (unlikely(head->vnet_flags | head->gso_type)) {
 		vnet = mytun_rec_to_vnet(head);
-		if (virtio_net_hdr_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
+		if (mytun_vnet_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
 			goto drop;
 	}
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TCP super-packets as the stack sends them: one frame that stands for many. Those of UDP
+ * come from sockets, since old kernels' packet sockets do not know them.
+ */
+#ifndef SUPER_H
+#define SUPER_H
+
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a super-packet is made of. */
+struct super_kind {
+	bool tap;
+	bool ipv6;
+	bool extension; /* an IPv6 extension header stands before the transport header */
+	unsigned int vlans;
+};
+
+struct super {
+	struct virtio_net_hdr vnet;
+	uint16_t proto;
+	uint32_t len;
+	uint32_t headers;
+	uint32_t mss;
+	uint8_t bytes[1 << 17];
+};
+
+/* One with random headers, options, flags and payload, of up to @segments packets. */
+void super_random(struct super *s, struct super_kind kind, unsigned int segments);
+/* One of @segments packets of @mss bytes but the last, which has @last. */
+void super_new(struct super *s, struct super_kind kind, unsigned int mss, unsigned int segments,
+	       unsigned int last);
+/* A packet socket that sends super-packets on an interface. */
+int super_socket(const char *ifname);
+void super_send(int fd, const char *ifname, const struct super *s);
+
+#endif /* SUPER_H */
