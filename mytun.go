@@ -107,7 +107,8 @@ const (
 
 	// BackendKernel is the kernel's own TUN/TAP driver: a system call for
 	// each packet. Leased packets and reserved records lie in buffers of the
-	// program, of which there are as many as are lent at one time.
+	// program, of which there are as many as are lent at one time. Unfinished
+	// packets pass both ways as with BackendRing.
 	BackendKernel
 )
 

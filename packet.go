@@ -53,7 +53,8 @@ type Packet struct {
 //
 //	pkt.VNet.Flags = mytun.VNetDataValid
 //
-// A packet whose VNet makes no sense is dropped and counted.
+// BackendKernel takes that, and verifies all the same. A packet whose VNet makes no
+// sense is dropped and counted.
 type VNet struct {
 	Flags      uint8  // VNetNeedsCsum or VNetDataValid
 	GSOType    uint8  // GSONone, or which packets this one stands for
