@@ -56,8 +56,9 @@ func TestRootReadsWholeGSO(t *testing.T) {
 						t.Errorf("%d bytes with %+v", len(pkt.Data), v)
 					}
 				})
-				if longest < 10_000 {
-					t.Errorf("no packet was longer than %d bytes", longest)
+				// How long they get depends on the time that the connection takes.
+				if longest <= 1500 {
+					t.Error("no packet stood for several")
 				}
 
 				if err := tun.SetWholeGSO(false); err != nil {
