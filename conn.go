@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mytun/mytun/internal/uapi"
 )
 
 // queueIO is what a Queue does its work with. It has one call for a batch, so
@@ -22,7 +24,10 @@ type queueIO interface {
 	write(b []byte) error
 	writeBatch(pkts [][]byte) (int, error)
 	reserve(pkts []Packet, size int) (int, error)
+	writePackets(pkts []Packet) (int, error)
 	commit(pkts []Packet) error
+	setMode(change func(mode *uapi.Mode)) error
+	control(fn func(fd uintptr)) error
 	setDeadline(read, write bool, t time.Time) error
 	stats() Stats
 	close() error
@@ -58,6 +63,11 @@ func (c *conn) open(fd int, name string) error {
 	}
 	c.raw = raw
 	return nil
+}
+
+// control calls fn with the file, which is not closed meanwhile.
+func (c *conn) control(fn func(fd uintptr)) error {
+	return c.reason(c.raw.Control(fn))
 }
 
 func (c *conn) setDeadline(read, write bool, t time.Time) error {

@@ -52,6 +52,8 @@ func Example() {
 				nonce, sealed := frame[:nonceLen], frame[nonceLen:n]
 				// On an error Data is nil, and the record is not sent.
 				pkts[0].Data, _ = aead.Open(pkts[0].Data[:0], nonce, sealed, nil)
+				// What the cipher has verified the stack need not verify again.
+				pkts[0].VNet.Flags = mytun.VNetDataValid
 				if err := q.Commit(pkts); err != nil {
 					return
 				}
@@ -190,6 +192,51 @@ func ExampleQueue_WriteBatch() {
 	}
 }
 
+// What two interfaces exchange need not be cut and summed in between: up to 64 KiB go
+// in one piece, unfinished as they are.
+func ExampleQueue_WritePackets() {
+	inner, err := mytun.Open(mytun.Config{Name: "inner", WholeGSO: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	outer, err := mytun.Open(mytun.Config{Name: "outer", WholeGSO: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	from, to := inner.Queue(0), outer.Queue(0)
+	pkts := make([]mytun.Packet, 16)
+	for {
+		n, err := from.ReadBatch(pkts)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for i := range pkts[:n] {
+			if v := pkts[i].VNet; v.GSOType != mytun.GSONone {
+				fmt.Println(len(pkts[i].Data), "bytes, to be cut into pieces of", v.GSOSize)
+			}
+		}
+		if _, err := to.WritePackets(pkts[:n]); err != nil {
+			log.Fatal(err)
+		}
+		from.Release(pkts[:n])
+	}
+}
+
+// A program that must not lose packets, and can spare a processor for what it writes.
+func ExampleQueue_SetBackpressure() {
+	tun, err := mytun.Open(mytun.Config{Backpressure: true, Injection: mytun.InjectThread})
+	if errors.Is(err, errors.ErrUnsupported) {
+		log.Fatal("this module, or its kernel, cannot do that: ", err)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Latency counts more now than loss.
+	if err := tun.Queue(0).SetBackpressure(false); err != nil {
+		log.Fatal(err)
+	}
+}
+
 // Datagrams of a socket are received straight into the ring.
 func ExampleQueue_Reserve() {
 	var q *mytun.Queue // from Tun.Queue
@@ -254,4 +301,9 @@ func ExampleQueue_Stats() {
 func ExampleBackend_String() {
 	fmt.Println(mytun.BackendAuto, mytun.BackendRing, mytun.BackendKernel)
 	// Output: auto mytun kernel
+}
+
+func ExampleInjection_String() {
+	fmt.Println(mytun.InjectSoftirq, mytun.InjectThread, mytun.InjectDirect)
+	// Output: softirq thread direct
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +36,11 @@ type fakeKernel struct {
 	bells    chan struct{} // what the doorbell rings
 	bellErr  atomic.Int32  // what it answers
 	bellFD   int           // an eventfd to ring instead, or 0
-	onWake   func()        // instead of our eventfd, or nil
+	rxBells  chan struct{} // what the doorbell of the RX ring rings
+	rxBellFD int           // an eventfd to ring instead, or 0
+	mode     atomic.Pointer[uapi.Mode]
+	modeErr  atomic.Int32 // what SET_MODE answers
+	onWake   func()       // instead of our eventfd, or nil
 	wakes    atomic.Int32
 	unmapped atomic.Int32
 	detached atomic.Int32
@@ -58,7 +63,11 @@ func makeFakeKernel(g uapi.Rings, pos uint32) (*fakeKernel, error) {
 	g.TxData = g.RxData + 2*g.RxSize
 	g.MapSize = uint64(g.TxData) + 2*uint64(g.TxSize)
 
-	k := &fakeKernel{g: g, rxPos: pos, txPos: pos, bells: make(chan struct{}, 1)}
+	k := &fakeKernel{
+		g: g, rxPos: pos, txPos: pos,
+		bells: make(chan struct{}, 1), rxBells: make(chan struct{}, 1),
+	}
+	k.mode.Store(&uapi.Mode{})
 	var err error
 	if k.fd, err = unix.MemfdCreate("mytun rings", unix.MFD_CLOEXEC); err != nil {
 		return nil, err
@@ -80,6 +89,7 @@ func makeFakeKernel(g uapi.Rings, pos uint32) (*fakeKernel, error) {
 	}
 	k.txCons.Event = pos // asleep: the first record needs a doorbell
 	k.rxCons.Event = pos - 1
+	k.rxProd.Event = pos - 1
 	return k, nil
 }
 
@@ -147,6 +157,26 @@ func (k *fakeKernel) doorbell(fd int) error {
 	return nil
 }
 
+func (k *fakeKernel) rxDoorbell(fd int) error {
+	if k.rxBellFD != 0 {
+		return ringEventfd(k.rxBellFD)
+	}
+	select {
+	case k.rxBells <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (k *fakeKernel) setMode(fd int, m *uapi.Mode) error {
+	if errno := k.modeErr.Load(); errno != 0 {
+		return unix.Errno(errno)
+	}
+	mode := *m
+	k.mode.Store(&mode)
+	return nil
+}
+
 func (k *fakeKernel) detach(fd int) error {
 	k.detached.Add(1)
 	k.flag(uapi.EndFDetached)
@@ -187,7 +217,9 @@ func (k *fakeKernel) reserve(length int) (pos uint32, ok bool) {
 	defer k.rxMu.Unlock()
 	size := k.rxSizeOf(length)
 	if k.rxPos+size-atomic.LoadUint32(&k.rxCons.Pos) > k.g.RxSize {
-		atomic.AddUint64(&k.rxProd.Drops, 1)
+		if k.mode.Load().Flags&uapi.ModeFBackpressure == 0 {
+			atomic.AddUint64(&k.rxProd.Drops, 1)
+		}
 		return 0, false
 	}
 	pos = k.rxPos
@@ -224,6 +256,37 @@ func (k *fakeKernel) put(pkt []byte) bool {
 		k.complete(pos, pkt, uapi.Rec{})
 	}
 	return ok
+}
+
+// Backpressure. stop asks to be told when half of the ring is free; false if that is
+// so now.
+func (k *fakeKernel) stop() bool {
+	k.rxMu.Lock()
+	defer k.rxMu.Unlock()
+	atomic.SwapUint32(&k.rxProd.Event, k.rxPos-k.g.RxSize/2-1)
+	return k.rxPos-atomic.LoadUint32(&k.rxCons.Pos) > k.g.RxSize/2
+}
+
+// putHeld is put that waits, by hold, while the ring is full.
+func (k *fakeKernel) putHeld(pkt []byte, hold func() error) error {
+	for !k.put(pkt) {
+		if k.stop() {
+			if err := hold(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// untilBell waits for the doorbell of the RX ring.
+func (k *fakeKernel) untilBell() error {
+	select {
+	case <-k.rxBells:
+		return nil
+	case <-time.After(10 * time.Second):
+		return errors.New("nobody rang the doorbell of the RX ring")
+	}
 }
 
 // TX: the kernel consumes.

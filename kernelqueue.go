@@ -26,7 +26,8 @@ const kernelPacketMax = uapi.PacketMax
 type kernelQueue struct {
 	conn
 	tap        bool
-	head, tail int // room around a packet that is read
+	vnet       bool // each packet has a virtio header before it
+	head, tail int  // room around a packet that is read
 
 	rdMu     sync.Mutex
 	rdPkts   []Packet  // rdMu: what the reader inside asked for
@@ -36,8 +37,10 @@ type kernelQueue struct {
 	readable func(fd uintptr) bool
 
 	wrMu     sync.Mutex
-	wrData   []byte // wrMu: the packet that the writer inside writes
-	wrErr    error  // wrMu
+	wrData   []byte         // wrMu: the packet that the writer inside writes
+	wrHdr    [vnetSize]byte // wrMu: its header
+	wrVec    [2][]byte      // wrMu: both
+	wrErr    error          // wrMu
 	writable func(fd uintptr) bool
 	sendNow  func(fd uintptr)
 
@@ -49,12 +52,13 @@ type kernelQueue struct {
 
 // newKernelQueue makes a queue of fd, which is attached. It owns fd, also if it
 // fails.
-func newKernelQueue(fd int, name string, tap bool, head, tail int) (*kernelQueue, error) {
-	q := &kernelQueue{tap: tap, head: head, tail: tail}
+func newKernelQueue(fd int, name string, tap, vnet bool, head, tail int) (*kernelQueue, error) {
+	q := &kernelQueue{tap: tap, vnet: vnet, head: head, tail: tail}
 	if err := q.open(fd, name); err != nil {
 		return nil, err
 	}
 	q.pool.size = head + kernelPacketMax + tail
+	q.wrVec[0] = q.wrHdr[:]
 	q.readable = q.drain
 	q.writable = q.send
 	q.sendNow = func(fd uintptr) {
@@ -71,12 +75,26 @@ func newKernelQueue(fd int, name string, tap bool, head, tail int) (*kernelQueue
 func (q *kernelQueue) drain(fd uintptr) bool {
 	for q.rdN < len(q.rdPkts) {
 		p := &q.rdPkts[q.rdN]
-		p.pos, p.buf = q.pool.lend()
-		n, err := unix.Read(int(fd), p.buf[q.head:q.head+kernelPacketMax])
+		var whole []byte
+		p.pos, whole = q.pool.lend()
+		p.buf = whole[poolFront:]
+		p.Hash, p.VNet = 0, VNet{}
+		from := poolFront + q.head
+		if q.vnet {
+			// Before the packet, in the headroom or what is in front of that.
+			from -= vnetSize
+		}
+		n, err := unix.Read(int(fd), whole[from:poolFront+q.head+kernelPacketMax])
 		q.reads.Add(1)
+		if err == nil && q.vnet {
+			if n -= vnetSize; n < 0 {
+				err = unix.EIO // it cannot be
+			} else {
+				p.VNet.decode((*[vnetSize]byte)(whole[from:]))
+			}
+		}
 		if err == nil {
 			p.Data = p.buf[q.head : q.head+n]
-			p.Hash, p.VNet = 0, VNet{}
 			p.Proto = q.proto(p.Data)
 			q.rxBytes.Add(uint64(n))
 			q.rdN++
@@ -170,10 +188,22 @@ func (q *kernelQueue) release(pkts []Packet) {
 	}
 }
 
+// put writes wrData and its header.
+func (q *kernelQueue) put(fd int) error {
+	if !q.vnet {
+		_, err := unix.Write(fd, q.wrData)
+		return err
+	}
+	q.wrVec[1] = q.wrData
+	_, err := unix.Writev(fd, q.wrVec[:])
+	q.wrVec[1] = nil
+	return err
+}
+
 // send writes wrData. It returns false if the interface can take none now.
 func (q *kernelQueue) send(fd uintptr) bool {
 	for {
-		_, err := unix.Write(int(fd), q.wrData)
+		err := q.put(int(fd))
 		q.writes.Add(1)
 		switch err {
 		case unix.EINTR:
@@ -197,13 +227,16 @@ func (q *kernelQueue) send(fd uintptr) bool {
 	}
 }
 
-func (q *kernelQueue) write(b []byte) error {
+func (q *kernelQueue) write(b []byte) error { return q.writeOne(b, &VNet{}) }
+
+func (q *kernelQueue) writeOne(b []byte, v *VNet) error {
 	q.wrMu.Lock()
 	defer q.wrMu.Unlock()
-	if err := q.check(b); err != nil {
+	if err := q.check(b, v); err != nil {
 		return err
 	}
 	q.wrData, q.wrErr = b, nil
+	v.encode(&q.wrHdr)
 	err := q.raw.Write(q.writable)
 	err = q.poll(err, q.wrErr)
 	q.wrData = nil
@@ -211,20 +244,21 @@ func (q *kernelQueue) write(b []byte) error {
 }
 
 // writeNow is write that neither waits nor knows of deadlines.
-func (q *kernelQueue) writeNow(b []byte) error {
+func (q *kernelQueue) writeNow(b []byte, v *VNet) error {
 	q.wrMu.Lock()
 	defer q.wrMu.Unlock()
-	if err := q.check(b); err != nil {
+	if err := q.check(b, v); err != nil {
 		return err
 	}
 	q.wrData, q.wrErr = b, nil
+	v.encode(&q.wrHdr)
 	err := q.raw.Control(q.sendNow)
 	err = q.poll(err, q.wrErr)
 	q.wrData = nil
 	return err
 }
 
-func (q *kernelQueue) check(b []byte) error {
+func (q *kernelQueue) check(b []byte, v *VNet) error {
 	switch {
 	case q.closed.Load():
 		return net.ErrClosed
@@ -232,6 +266,8 @@ func (q *kernelQueue) check(b []byte) error {
 		return unix.EINVAL
 	case len(b) > kernelPacketMax:
 		return unix.EMSGSIZE
+	case !q.vnet && (v.Flags&VNetNeedsCsum != 0 || v.GSOType != GSONone):
+		return errors.ErrUnsupported
 	}
 	return nil
 }
@@ -245,6 +281,18 @@ func (q *kernelQueue) writeBatch(pkts [][]byte) (int, error) {
 	return len(pkts), nil
 }
 
+func (q *kernelQueue) writePackets(pkts []Packet) (int, error) {
+	for i := range pkts {
+		if err := q.writeOne(pkts[i].Data, &pkts[i].VNet); err != nil {
+			return i, err
+		}
+	}
+	return len(pkts), nil
+}
+
+// setMode: the kernel's own driver has no modes.
+func (q *kernelQueue) setMode(func(*uapi.Mode)) error { return q.reason(errors.ErrUnsupported) }
+
 func (q *kernelQueue) reserve(pkts []Packet, size int) (int, error) {
 	switch {
 	case q.closed.Load():
@@ -255,7 +303,8 @@ func (q *kernelQueue) reserve(pkts []Packet, size int) (int, error) {
 		return 0, unix.EMSGSIZE
 	}
 	for i := range pkts {
-		pos, buf := q.pool.lend()
+		pos, whole := q.pool.lend()
+		buf := whole[poolFront:]
 		pkts[i] = Packet{Data: buf[:size], pos: pos, buf: buf}
 	}
 	return len(pkts), nil
@@ -273,10 +322,8 @@ func (q *kernelQueue) commit(pkts []Packet) error {
 		case len(p.Data) == 0:
 		case !p.within():
 			panic("mytun: Commit of a packet whose Data is not a part of its Buffer")
-		case p.VNet != VNet{}:
-			err = unix.EINVAL
 		case first == nil:
-			err = q.writeNow(p.Data)
+			err = q.writeNow(p.Data, &p.VNet)
 		}
 		if first == nil {
 			first = err
@@ -302,24 +349,29 @@ func (q *kernelQueue) close() error {
 	return q.file.Close()
 }
 
+// poolFront are the bytes before a buffer of the pool, for a virtio header. It
+// keeps what follows aligned.
+const poolFront = 16
+
 // bufferPool are the buffers of a kernelQueue: as many as were ever lent at
 // one time.
 type bufferPool struct {
-	size int
+	size int // of a buffer
 	mu   sync.Mutex
-	bufs [][]byte // mu
+	bufs [][]byte // mu: each with poolFront bytes before it
 	lent []bool   // mu: by the index in bufs
 	free []uint32 // mu: indices in bufs
 }
 
-func (p *bufferPool) lend() (pos uint32, buf []byte) {
+// lend returns a buffer with poolFront bytes before it.
+func (p *bufferPool) lend() (pos uint32, whole []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n := len(p.free); n > 0 {
 		pos, p.free = p.free[n-1], p.free[:n-1]
 	} else {
 		pos = uint32(len(p.bufs))
-		p.bufs = append(p.bufs, make([]byte, p.size))
+		p.bufs = append(p.bufs, make([]byte, poolFront+p.size))
 		p.lent = append(p.lent, false)
 	}
 	p.lent[pos] = true
@@ -331,7 +383,7 @@ func (p *bufferPool) takeBack(pkt *Packet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pos := pkt.pos
-	if uint64(pos) >= uint64(len(p.bufs)) || !p.lent[pos] || &p.bufs[pos][0] != &pkt.buf[0] {
+	if uint64(pos) >= uint64(len(p.bufs)) || !p.lent[pos] || &p.bufs[pos][poolFront] != &pkt.buf[0] {
 		panic("mytun: a packet was given back that is not lent by this queue")
 	}
 	p.lent[pos] = false

@@ -16,6 +16,14 @@ import (
 	"github.com/mytun/mytun/internal/uapi"
 )
 
+// vnetQueue is socketQueue with a virtio header before each packet.
+func vnetQueue(t *testing.T, head, tail int) (*Queue, int) {
+	t.Helper()
+	q, far := socketQueue(t, false, head, tail)
+	q.io.(*kernelQueue).vnet = true
+	return q, far
+}
+
 // socketQueue is a kernelQueue over a socket instead of /dev/net/tun, and the
 // socket's other end: a packet for each read and each write is what both have.
 func socketQueue(t *testing.T, tap bool, head, tail int) (q *Queue, far int) {
@@ -24,7 +32,7 @@ func socketQueue(t *testing.T, tap bool, head, tail int) (q *Queue, far int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := newKernelQueue(fds[0], "socket", tap, head, tail)
+	m, err := newKernelQueue(fds[0], "socket", tap, false, head, tail)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +98,131 @@ func TestKernelReadBatchTakesWhatIsThere(t *testing.T) {
 	}
 }
 
+func TestKernelReadsVNetHeaders(t *testing.T) {
+	for _, head := range []int{0, 5, 64} {
+		q, far := vnetQueue(t, head, 32)
+		want := VNet{VNetNeedsCsum, GSOTCPv6, 60, 1440, 40, 16}
+		var hdr [vnetSize]byte
+		want.encode(&hdr)
+		right := [vnetSize]byte{VNetDataValid}
+		pkts := make([]Packet, 3)
+		// Twice: into buffers that have been used.
+		for range 2 {
+			sendTo(t, far,
+				string(right[:])+"\x45 complete",
+				string(hdr[:])+"\x60"+strings.Repeat("long", 16000),
+				string(make([]byte, vnetSize))+"short")
+			n, err := q.ReadBatch(pkts)
+			if n != 3 || err != nil {
+				t.Fatal(n, err)
+			}
+			if p := &pkts[0]; string(p.Data) != "\x45 complete" || p.VNet != (VNet{}) ||
+				p.Proto != unix.ETH_P_IP {
+				t.Errorf("%q, %+v", p.Data, p.VNet)
+			}
+			if p := &pkts[1]; len(p.Data) != 64001 || p.VNet != want ||
+				p.Proto != unix.ETH_P_IPV6 {
+				t.Errorf("%d bytes, %+v", len(pkts[1].Data), pkts[1].VNet)
+			}
+			if string(pkts[2].Data) != "short" || pkts[2].VNet != (VNet{}) {
+				t.Errorf("%q, %+v", pkts[2].Data, pkts[2].VNet)
+			}
+			for i := range pkts {
+				if pkts[i].Headroom() != head || pkts[i].Tailroom() < 32 {
+					t.Errorf("headroom %d, tailroom %d", pkts[i].Headroom(), pkts[i].Tailroom())
+				}
+			}
+			q.Release(pkts)
+		}
+		sendTo(t, far, string(hdr[:])+"to Read")
+		buf := make([]byte, 10)
+		if n, err := q.Read(buf); string(buf[:n]) != "to Read" || err != nil {
+			t.Errorf("%q, %v", buf[:n], err)
+		}
+		sendTo(t, far, "not even")
+		if n, err := q.ReadBatch(pkts); n != 0 || !errors.Is(err, unix.EIO) {
+			t.Errorf("a header that is cut off: %d, %v", n, err)
+		}
+	}
+}
+
+func TestKernelWritesVNetHeaders(t *testing.T) {
+	q, far := vnetQueue(t, 64, 32)
+	none := string(make([]byte, vnetSize))
+	expect := func(want string) {
+		t.Helper()
+		if got := receiveFrom(t, far); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	v := VNet{VNetNeedsCsum, GSOTCPv4, 52, 1448, 20, 16}
+	var hdr [vnetSize]byte
+	v.encode(&hdr)
+	pkts := make([]Packet, 2)
+	if n, err := q.Reserve(pkts, 10); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
+	copy(pkts[0].Data, "0123456789")
+	pkts[0].VNet = v
+	copy(pkts[1].Data, "abcdefghij")
+	pkts[1].Data = pkts[1].Data[3:6]
+	if err := q.Commit(pkts); err != nil {
+		t.Fatal(err)
+	}
+	expect(string(hdr[:]) + "0123456789")
+	expect(none + "def")
+	pkts = []Packet{{Data: []byte("one"), VNet: v}, {Data: []byte("two")}}
+	if n, err := q.WritePackets(pkts); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
+	expect(string(hdr[:]) + "one")
+	expect(none + "two")
+	q.Write([]byte("three"))
+	expect(none + "three")
+	q.WriteBatch([][]byte{[]byte("four")})
+	expect(none + "four")
+}
+
+func TestKernelHasNoModes(t *testing.T) {
+	q, far := socketQueue(t, false, 64, 32)
+	write := func(v VNet) error {
+		return second(q.WritePackets([]Packet{{Data: []byte("x"), VNet: v}}))
+	}
+	for name, err := range map[string]error{
+		"SetBackpressure": q.SetBackpressure(true),
+		"SetInjection":    q.SetInjection(InjectThread),
+		"needs csum":      write(VNet{Flags: VNetNeedsCsum}),
+		"GSO":             write(VNet{GSOType: GSOUDP}),
+	} {
+		if !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// This is a permission, not a demand.
+	if err := write(VNet{Flags: VNetDataValid}); err != nil || receiveFrom(t, far) != "x" {
+		t.Error(err)
+	}
+}
+
+// What a packet's virtio header says comes back the same.
+func FuzzVNet(f *testing.F) {
+	f.Add(make([]byte, vnetSize))
+	f.Add([]byte{1, 1, 54, 0, 0xa8, 5, 34, 0, 16, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < vnetSize {
+			return
+		}
+		var v VNet
+		v.decode((*[vnetSize]byte)(b))
+		var got [vnetSize]byte
+		v.encode(&got)
+		b[0] &= VNetNeedsCsum
+		if got != [vnetSize]byte(b) {
+			t.Errorf("% x became % x, %+v", b, got, v)
+		}
+	})
+}
+
 func TestKernelReadsFrames(t *testing.T) {
 	q, far := socketQueue(t, true, 0, 0)
 	sendTo(t, far, "dddddd"+"ssssss"+"\x08\x06"+"arp", "short")
@@ -129,8 +262,8 @@ func TestKernelWrites(t *testing.T) {
 	copy(pkts[1].Data, "abcdefghij")
 	pkts[1].Data = pkts[1].Data[2:4]
 	pkts[2].Data = nil
-	pkts[3].VNet.Flags = 1
-	if err := q.Commit(pkts); !errors.Is(err, unix.EINVAL) {
+	pkts[3].VNet.Flags = VNetNeedsCsum
+	if err := q.Commit(pkts); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("unfinished packet: %v", err)
 	}
 	if got := receiveFrom(t, far); got != "0123456789" {
@@ -244,7 +377,15 @@ func TestKernelDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
+	for _, vnet := range []bool{false, true} {
+		testKernelDoesNotAllocate(t, vnet)
+	}
+}
+
+func testKernelDoesNotAllocate(t *testing.T, vnet bool) {
 	q, far := socketQueue(t, false, 64, 32)
+	q.io.(*kernelQueue).vnet = vnet
+	own := []Packet{{Data: []byte{1}}, {Data: []byte{2}, VNet: VNet{Flags: VNetDataValid}}}
 	buf, pkts, batch := make([]byte, 100), make([]Packet, 2), [][]byte{{1}, {2}}
 	if got := testing.AllocsPerRun(100, func() {
 		unix.Write(far, buf)
@@ -253,12 +394,13 @@ func TestKernelDoesNotAllocate(t *testing.T) {
 		n, _ := q.ReadBatch(pkts)
 		q.Release(pkts[:n])
 		q.WriteBatch(batch)
+		q.WritePackets(own)
 		n, _ = q.Reserve(pkts, 10)
 		q.Commit(pkts[:n])
-		for range 4 {
+		for range 6 {
 			unix.Read(far, buf)
 		}
 	}); got != 0 {
-		t.Errorf("%v allocations", got)
+		t.Errorf("%v allocations with headers: %v", got, vnet)
 	}
 }

@@ -11,7 +11,8 @@
 //
 //   - [Queue.ReadBatch] lends the program packets where they lie in the ring,
 //     with free room before and after each; [Queue.Release] gives them back.
-//   - [Queue.WriteBatch] copies packets into the ring.
+//   - [Queue.WriteBatch] copies packets into the ring, [Queue.WritePackets] with
+//     what is to be said of each.
 //   - [Queue.Reserve] lends the program free records to write packets into;
 //     [Queue.Commit] sends them.
 //
@@ -70,6 +71,14 @@
 // (or write) the same Queue share a lock that is held for a batch at a time.
 // A [Packet] is not safe for concurrent use.
 //
+// # Unfinished packets
+//
+// A packet that is read is complete and no longer than the interface's MTU,
+// unless [Config].WholeGSO asks for what the stack has: up to 64 KiB in one
+// piece, and checksums still to be made. A packet that is written may be
+// unfinished, too, or say that its checksum need not be verified, as a VPN
+// knows that has authenticated it. See [VNet].
+//
 // # Without the module
 //
 // The rings are the work of the kernel module mytun. Where it is not loaded
@@ -98,7 +107,8 @@ const (
 
 	// BackendKernel is the kernel's own TUN/TAP driver: a system call for
 	// each packet. Leased packets and reserved records lie in buffers of the
-	// program, of which there are as many as are lent at one time.
+	// program, of which there are as many as are lent at one time. Unfinished
+	// packets pass both ways as with BackendRing.
 	BackendKernel
 )
 
@@ -111,6 +121,39 @@ func (b Backend) String() string {
 		return "mytun"
 	case BackendKernel:
 		return "kernel"
+	}
+	return "unknown"
+}
+
+// Injection says who takes the packets that the program has written up the
+// stack.
+type Injection int
+
+const (
+	// InjectSoftirq is a softirq on the CPU on which the kernel is told of the
+	// packets, usually before the call that writes them returns. The stack
+	// merges TCP segments of a flow (GRO).
+	InjectSoftirq Injection = iota
+
+	// InjectThread is a thread of the kernel for each queue: the call that
+	// writes returns at once, and while the thread is busy it need not be told
+	// of more. It takes a second CPU. GRO as above.
+	InjectThread
+
+	// InjectDirect is the call that writes, one packet at a time without GRO.
+	// It is what the kernel's own driver does, and there for comparison.
+	InjectDirect
+)
+
+// String returns "softirq", "thread" or "direct".
+func (i Injection) String() string {
+	switch i {
+	case InjectSoftirq:
+		return "softirq"
+	case InjectThread:
+		return "thread"
+	case InjectDirect:
+		return "direct"
 	}
 	return "unknown"
 }
@@ -150,6 +193,28 @@ type Config struct {
 
 	// Hash asks for Packet.Hash. False: the hash is not computed and is zero.
 	Hash bool
+
+	// Backpressure makes the kernel hold packets back, where their senders feel
+	// it, when the receive ring is nearly full, until half of it is free: they
+	// wait in the interface's queueing discipline. That is the system's default
+	// one for an interface that Open makes; others that have none, see tc(8),
+	// hold nothing. Packets that the program keeps count as not free: it must
+	// not wait for more while it keeps half of the ring. False: packets for
+	// which there is no room are dropped. BackendKernel ignores it.
+	// Queue.SetBackpressure changes it.
+	Backpressure bool
+
+	// Injection says who takes written packets up the stack. Zero:
+	// InjectSoftirq. BackendKernel ignores it. Queue.SetInjection changes it.
+	Injection Injection
+
+	// WholeGSO takes packets as the stack has them: up to 64 KiB of a TCP or
+	// UDP flow in one piece, and without their transport checksum; Packet.VNet
+	// tells. For programs that hand them on in such pieces. It is one setting for
+	// all queues of the interface, that of who opened one last. The receive
+	// ring should have room for several such packets. False: every packet is
+	// complete, and no longer than the MTU. Tun.SetWholeGSO changes it.
+	WholeGSO bool
 
 	// Exclusive makes Open fail if the interface exists already. False: it
 	// is attached to.

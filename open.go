@@ -46,6 +46,7 @@ func open(c *Config) (*Tun, error) {
 	}
 	t := &Tun{backend: backend}
 	first := fd // belongs to the first queue soon, and is open as long as that
+	vnet := backend == BackendKernel && takesVNet(fd)
 	for i := range max(c.Queues, 1) {
 		if i > 0 {
 			if fd, err = sysOpen(path); err != nil {
@@ -55,7 +56,7 @@ func open(c *Config) (*Tun, error) {
 		}
 		// The name of the first queue is that of all.
 		var q *Queue
-		if q, err = c.openQueue(fd, path, backend, string(t.addr)); err != nil {
+		if q, err = c.openQueue(fd, path, backend, vnet, string(t.addr)); err != nil {
 			break
 		}
 		q.index = i
@@ -66,6 +67,9 @@ func open(c *Config) (*Tun, error) {
 				break
 			}
 		}
+	}
+	if err == nil {
+		err = setWholeGSO(first, c.WholeGSO)
 	}
 	if err == nil && c.Persist {
 		// Last: an interface that persists would outlive an Open that fails.
@@ -100,6 +104,9 @@ func (c *Config) check() error {
 	}
 	if c.Backend < BackendAuto || c.Backend > BackendKernel {
 		return fmt.Errorf("the Config's Backend is %d: %w", c.Backend, unix.EINVAL)
+	}
+	if c.Injection < InjectSoftirq || c.Injection > InjectDirect {
+		return fmt.Errorf("the Config's Injection is %d: %w", c.Injection, unix.EINVAL)
 	}
 	return nil
 }
@@ -140,14 +147,24 @@ func pathError(path string, err error) error {
 
 // openQueue attaches fd to an interface, that of name or, if it is the first,
 // that of the Config. It owns fd, also if it fails.
-func (c *Config) openQueue(fd int, path string, backend Backend, name string) (*Queue, error) {
+func (c *Config) openQueue(
+	fd int, path string, backend Backend, vnet bool, name string,
+) (*Queue, error) {
 	first := name == ""
 	if first {
 		name = c.Name
 	}
-	name, err := sysAttach(fd, name, c.flags(first))
+	flags := c.flags(first)
+	if vnet {
+		flags |= unix.IFF_VNET_HDR
+	}
+	name, err := sysAttach(fd, name, flags)
 	if err != nil {
 		err = os.NewSyscallError("ioctl TUNSETIFF", err)
+	} else if vnet {
+		// An interface that persists keeps the size that its last user chose.
+		err = os.NewSyscallError("ioctl TUNSETVNETHDRSZ",
+			unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, vnetSize))
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -157,7 +174,8 @@ func (c *Config) openQueue(fd int, path string, backend Backend, name string) (*
 	if backend == BackendRing {
 		q.io, err = c.openRings(fd, path)
 	} else {
-		q.io, err = newKernelQueue(fd, path, c.TAP, room(c.Headroom, DefaultHeadroom), room(c.Tailroom, DefaultTailroom))
+		q.io, err = newKernelQueue(fd, path, c.TAP, vnet,
+			room(c.Headroom, DefaultHeadroom), room(c.Tailroom, DefaultTailroom))
 	}
 	if err != nil {
 		return nil, err
@@ -180,6 +198,36 @@ func (c *Config) flags(first bool) uint16 {
 	return flags
 }
 
+// takesVNet tells whether the kernel's own driver puts a virtio header before each
+// packet. It does, but there are others that stand in for it.
+func takesVNet(fd int) bool {
+	features, err := unix.IoctlGetUint32(fd, unix.TUNGETFEATURES)
+	return err == nil && features&unix.IFF_VNET_HDR != 0
+}
+
+// What setWholeGSO asks for. Older kernels know nothing of UDP.
+const (
+	offloadTCP = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN
+	offloadAll = offloadTCP | unix.TUN_F_USO4 | unix.TUN_F_USO6
+)
+
+// setWholeGSO says whether the interface of fd hands out unfinished packets.
+func setWholeGSO(fd int, on bool) error {
+	if !on {
+		// A driver that does not know the call has no such packets.
+		err := sysSetOffload(fd, 0)
+		if err == unix.EINVAL || err == unix.ENOTTY {
+			err = nil
+		}
+		return os.NewSyscallError("ioctl TUNSETOFFLOAD", err)
+	}
+	err := sysSetOffload(fd, offloadAll)
+	if err == unix.EINVAL {
+		err = sysSetOffload(fd, offloadTCP)
+	}
+	return os.NewSyscallError("ioctl TUNSETOFFLOAD", err)
+}
+
 // openRings gives the attached file its rings. It owns fd, also if it fails.
 func (c *Config) openRings(fd int, path string) (queueIO, error) {
 	g, mem, err := c.mapRings(fd)
@@ -187,7 +235,27 @@ func (c *Config) openRings(fd int, path string) (queueIO, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	return newRingQueue(fd, path, module{}, mem, g)
+	q, err := newRingQueue(fd, path, module{}, mem, g)
+	if err != nil {
+		return nil, err
+	}
+	mode := c.mode()
+	if mode != (uapi.Mode{}) {
+		if err := q.setMode(func(m *uapi.Mode) { *m = mode }); err != nil {
+			q.close()
+			return nil, os.NewSyscallError("ioctl MYTUN_IOC_SET_MODE", err)
+		}
+	}
+	return q, nil
+}
+
+// mode returns the mode of the queues.
+func (c *Config) mode() uapi.Mode {
+	mode := uapi.Mode{Inject: uint32(c.Injection)}
+	if c.Backpressure {
+		mode.Flags |= uapi.ModeFBackpressure
+	}
+	return mode
 }
 
 func (c *Config) mapRings(fd int) (*uapi.Rings, []byte, error) {

@@ -24,6 +24,8 @@ func TestOpenRefusesConfigsThatCannotBe(t *testing.T) {
 		"huge tailroom":   {Tailroom: uapi.RoomMax + 1},
 		"unknown backend": {Backend: 3},
 		"no backend":      {Backend: -1},
+		"no injection":    {Injection: -1},
+		"other injection": {Injection: 3},
 	} {
 		c.Device = "/dev/null" // never opened
 		if _, err := Open(c); !errors.Is(err, unix.EINVAL) {

@@ -2,6 +2,12 @@
 
 package mytun
 
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
 // Packet is one packet in a record of a ring: one that was received and is
 // lent by [Queue.ReadBatch], or one that is being made in a record lent by
 // [Queue.Reserve]. The zero Packet is none.
@@ -28,25 +34,79 @@ type Packet struct {
 	// IPv6 by the packet itself and ignores what Commit is given.
 	Proto uint16
 
-	// VNet is zero for a packet that is complete as it is, which all packets
-	// of ReadBatch are. BackendKernel refuses to commit any other.
+	// VNet tells what is still to be done to the packet. It is zero for one that
+	// is complete as it is, which all packets of ReadBatch are without
+	// Config.WholeGSO.
 	VNet VNet
 
 	pos uint32 // of the record in the ring; of the buffer in its list
 	buf []byte // the record without its header
 }
 
-// VNet tells what is still to be done to an unfinished packet. The fields, and
-// the values that they can have, are those of struct virtio_net_hdr; numbers
-// are in the machine's byte order and offsets count from the packet's first
-// byte.
+// VNet tells what is still to be done to an unfinished packet, or need not be
+// done. The fields, and the values that they can have, are those of struct
+// virtio_net_hdr; numbers are in the machine's byte order and offsets count from
+// the packet's first byte.
+//
+// A VPN that has authenticated a packet spares the stack the verification of
+// its checksum:
+//
+//	pkt.VNet.Flags = mytun.VNetDataValid
+//
+// BackendKernel takes that, and verifies all the same. A packet whose VNet makes no
+// sense is dropped and counted.
 type VNet struct {
-	Flags      uint8  // VIRTIO_NET_HDR_F_...
-	GSOType    uint8  // VIRTIO_NET_HDR_GSO_...
+	Flags      uint8  // VNetNeedsCsum or VNetDataValid
+	GSOType    uint8  // GSONone, or which packets this one stands for
 	HdrLen     uint16 // bytes of headers to repeat before each segment
-	GSOSize    uint16 // bytes of payload in each segment
+	GSOSize    uint16 // bytes of payload in each segment, the last may have less
 	CsumStart  uint16 // where the checksummed part begins
 	CsumOffset uint16 // where the checksum goes, counted from CsumStart
+}
+
+// Bits of VNet.Flags.
+const (
+	// VNetNeedsCsum says that the checksum, over the bytes from CsumStart to the
+	// packet's end, is still to be made and put at CsumStart + CsumOffset. What
+	// lies there is the sum over the pseudo header.
+	VNetNeedsCsum = unix.VIRTIO_NET_HDR_F_NEEDS_CSUM
+
+	// VNetDataValid says of a packet that is written that its transport
+	// checksum is right. Who says so of a corrupt packet hands that packet to
+	// its receiver.
+	VNetDataValid = unix.VIRTIO_NET_HDR_F_DATA_VALID
+)
+
+// Values of VNet.GSOType: a packet with one of them but GSONone stands for
+// several of GSOSize bytes of payload, and needs VNetNeedsCsum too.
+const (
+	GSONone  = unix.VIRTIO_NET_HDR_GSO_NONE
+	GSOTCPv4 = unix.VIRTIO_NET_HDR_GSO_TCPV4
+	GSOTCPv6 = unix.VIRTIO_NET_HDR_GSO_TCPV6
+	GSOUDP   = unix.VIRTIO_NET_HDR_GSO_UDP_L4 // of IPv4 or IPv6
+	GSOECN   = unix.VIRTIO_NET_HDR_GSO_ECN    // a bit beside TCP: the first segment has CWR
+)
+
+// vnetSize is the size of struct virtio_net_hdr.
+const vnetSize = 10
+
+// encode writes v as a struct virtio_net_hdr.
+func (v *VNet) encode(b *[vnetSize]byte) {
+	b[0], b[1] = v.Flags, v.GSOType
+	binary.NativeEndian.PutUint16(b[2:], v.HdrLen)
+	binary.NativeEndian.PutUint16(b[4:], v.GSOSize)
+	binary.NativeEndian.PutUint16(b[6:], v.CsumStart)
+	binary.NativeEndian.PutUint16(b[8:], v.CsumOffset)
+}
+
+// decode reads a struct virtio_net_hdr of a packet that is received. That a
+// checksum is right says nothing new: without VNetNeedsCsum all are.
+func (v *VNet) decode(b *[vnetSize]byte) {
+	v.Flags, v.GSOType = b[0]&VNetNeedsCsum, b[1]
+	v.HdrLen = binary.NativeEndian.Uint16(b[2:])
+	v.GSOSize = binary.NativeEndian.Uint16(b[4:])
+	v.CsumStart = binary.NativeEndian.Uint16(b[6:])
+	v.CsumOffset = binary.NativeEndian.Uint16(b[8:])
 }
 
 // Buffer returns all of the packet's room: headroom, packet and tailroom.

@@ -5,6 +5,8 @@ package mytun
 import (
 	"net"
 	"time"
+
+	"github.com/mytun/mytun/internal/uapi"
 )
 
 var _ net.Conn = (*Queue)(nil)
@@ -40,7 +42,8 @@ func (q *Queue) Read(b []byte) (n int, err error) {
 // with no pkts it returns 0 and nil.
 //
 // Each packet must be given back with [Queue.Release]. What is lent takes
-// space in the ring: when the ring is full the kernel drops packets.
+// space in the ring: when the ring is full the kernel drops packets, or holds
+// them back with Config.Backpressure.
 func (q *Queue) ReadBatch(pkts []Packet) (n int, err error) {
 	n, err = q.io.readBatch(pkts)
 	return n, q.fail("read", err)
@@ -78,6 +81,14 @@ func (q *Queue) Write(b []byte) (n int, err error) {
 // there without an error.
 func (q *Queue) WriteBatch(pkts [][]byte) (n int, err error) {
 	n, err = q.io.writeBatch(pkts)
+	return n, q.fail("write", err)
+}
+
+// WritePackets is [Queue.WriteBatch] for packets that come with what is to be
+// said of them: of each the Data, Proto and VNet are copied. They may be packets
+// of the program's own making, or lent by any queue; they stay the caller's.
+func (q *Queue) WritePackets(pkts []Packet) (n int, err error) {
+	n, err = q.io.writePackets(pkts)
 	return n, q.fail("write", err)
 }
 
@@ -140,10 +151,27 @@ func (q *Queue) SetReadDeadline(t time.Time) error {
 	return q.fail("set", q.io.setDeadline(true, false, t))
 }
 
-// SetWriteDeadline sets the deadline of Write, WriteBatch and Reserve. Commit
-// does not wait and has none.
+// SetWriteDeadline sets the deadline of Write, WriteBatch, WritePackets and
+// Reserve. Commit does not wait and has none.
 func (q *Queue) SetWriteDeadline(t time.Time) error {
 	return q.fail("set", q.io.setDeadline(false, true, t))
+}
+
+// SetBackpressure changes what Config.Backpressure has set. The error is
+// errors.ErrUnsupported with BackendKernel.
+func (q *Queue) SetBackpressure(on bool) error {
+	return q.fail("set", q.io.setMode(func(m *uapi.Mode) {
+		m.Flags &^= uapi.ModeFBackpressure
+		if on {
+			m.Flags |= uapi.ModeFBackpressure
+		}
+	}))
+}
+
+// SetInjection changes what Config.Injection has set. The error is
+// errors.ErrUnsupported with BackendKernel.
+func (q *Queue) SetInjection(i Injection) error {
+	return q.fail("set", q.io.setMode(func(m *uapi.Mode) { m.Inject = uint32(i) }))
 }
 
 // Stats returns the queue's counters.
@@ -162,6 +190,11 @@ type Stats struct {
 	RXParks   uint64 // times that a reader was parked in the poller
 	TXParks   uint64 // times that a writer was parked in the poller
 	Doorbells uint64 // system calls that told the kernel of packets in the ring
-	Reads     uint64 // system calls read, BackendKernel only
-	Writes    uint64 // system calls write, BackendKernel only
+
+	// RXDoorbells are the system calls that told the kernel of room in the
+	// ring, for which it waited: with Config.Backpressure.
+	RXDoorbells uint64
+
+	Reads  uint64 // system calls read, BackendKernel only
+	Writes uint64 // system calls write, BackendKernel only
 }

@@ -53,6 +53,8 @@ type rxRing struct {
 	head uint32 // what we published: the first record that is not given back
 	next uint32 // the first record that is not lent
 	end  uint32 // where the kernel was when we looked last
+
+	backpressure bool // the kernel may wait for room
 }
 
 func newRxRing(r *rings) rxRing {
@@ -111,8 +113,9 @@ func (r *rxRing) lease(pkts []Packet) (n int, bytes uint64, err error) {
 }
 
 // release marks the records of pkts, clears pkts, and gives the kernel all
-// that is free now. It returns how many records they were.
-func (r *rxRing) release(pkts []Packet) (n int) {
+// that is free now. It returns how many records they were, and whether to ring
+// the doorbell: with backpressure, the kernel has waited for this room.
+func (r *rxRing) release(pkts []Packet) (n int, bell bool) {
 	for i := range pkts {
 		p := &pkts[i]
 		if p.buf == nil {
@@ -142,13 +145,21 @@ func (r *rxRing) release(pkts []Packet) (n int) {
 		}
 		r.head += size
 	}
-	if r.head != old {
-		// Store-release; pairs with the kernel's load-acquire of rx_cons->pos
-		// before it writes there again: it comes after the last use of the
-		// records by the program.
-		atomic.StoreUint32(&r.cons.Pos, r.head)
+	if r.head == old {
+		return n, false
 	}
-	return n
+	// Store-release; pairs with the kernel's load-acquire of rx_cons->pos before it
+	// writes there again: it comes after the last use of the records by the
+	// program.
+	if !r.backpressure {
+		atomic.StoreUint32(&r.cons.Pos, r.head)
+		return n, false
+	}
+	// And full barrier, and load of the event; pairs with the kernel's store of
+	// rx_prod->event, full barrier, load of rx_cons->pos: either it sees the room
+	// or we see that it waits.
+	atomic.SwapUint32(&r.cons.Pos, r.head)
+	return n, uapi.NeedEvent(atomic.LoadUint32(&r.prod.Event), r.head, old)
 }
 
 // ready tells whether lease would return a packet, or an error.
@@ -238,6 +249,23 @@ func (r *txRing) write(pkts [][]byte) (n int, bytes uint64, bell bool, err error
 	return n, bytes, n > 0 && r.publish(), err
 }
 
+// writePackets is write for packets that come with their metadata.
+func (r *txRing) writePackets(pkts []Packet) (n int, bytes uint64, bell bool, err error) {
+	for n < len(pkts) {
+		p, at := &pkts[n], r.next&r.mask
+		var ok bool
+		if ok, err = r.put(p.Data); !ok {
+			break
+		}
+		rec := recordAt(r.data, at)
+		rec.Proto = swap16(p.Proto)
+		setVNet(rec, &p.VNet)
+		bytes += uint64(len(p.Data))
+		n++
+	}
+	return n, bytes, n > 0 && r.publish(), err
+}
+
 // put copies one packet into the ring if it fits. It does not publish it.
 func (r *txRing) put(pkt []byte) (ok bool, err error) {
 	if len(pkt) == 0 {
@@ -316,14 +344,19 @@ func (r *txRing) commit(pkts []Packet) (n, sent int, bytes uint64, bell bool) {
 			sent++
 		}
 		rec.Hash, rec.Proto, rec.Reserved = 0, swap16(p.Proto), 0
-		rec.VnetFlags, rec.GsoType, rec.HdrLen = p.VNet.Flags, p.VNet.GSOType, p.VNet.HdrLen
-		rec.GsoSize, rec.CsumStart = p.VNet.GSOSize, p.VNet.CsumStart
-		rec.CsumOffset, rec.Reserved2 = p.VNet.CsumOffset, 0
+		rec.Reserved2 = 0
+		setVNet(rec, &p.VNet)
 		rec.Size &^= recHeld
 		*p = Packet{}
 		n++
 	}
 	return n, sent, bytes, n > 0 && r.publish()
+}
+
+// setVNet puts v into the record.
+func setVNet(rec *uapi.Rec, v *VNet) {
+	rec.VnetFlags, rec.GsoType, rec.HdrLen = v.Flags, v.GSOType, v.HdrLen
+	rec.GsoSize, rec.CsumStart, rec.CsumOffset = v.GSOSize, v.CsumStart, v.CsumOffset
 }
 
 // publish moves the published position over all records that are finished and

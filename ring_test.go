@@ -112,6 +112,96 @@ func TestRxRingTakesReleasesInAnyOrder(t *testing.T) {
 	}
 }
 
+// The doorbell is rung once, when the position passes the one that the kernel waits
+// for, and that is when the earliest packet comes back.
+func TestRxRingTellsKernelThatWaitsForRoom(t *testing.T) {
+	for _, backpressure := range []bool{false, true} {
+		for name, pos := range positions {
+			t.Run(name, func(t *testing.T) {
+				k := newFakeKernel(t, smallRings, pos)
+				r := newRxRing(&k.rings)
+				r.backpressure = backpressure
+				const records = 8
+				pkts := make([]Packet, records)
+				for range 100 {
+					for range records {
+						if !k.put(make([]byte, 480)) {
+							t.Fatal("no room though all is released")
+						}
+					}
+					if !k.stop() {
+						t.Fatal("the kernel does not wait though the ring is full")
+					}
+					if n, _, _ := r.lease(pkts); n != records {
+						t.Fatalf("leased %d packets", n)
+					}
+					bells := 0
+					released := make([]bool, records)
+					for _, i := range rand.Perm(records) {
+						_, bell := r.release(pkts[i : i+1])
+						half := !slices.Contains(released[:records/2], false)
+						released[i] = true
+						passed := !half && !slices.Contains(released[:records/2], false)
+						if bell != (passed && backpressure) {
+							t.Fatalf("bell: %v, after releases %v", bell, released)
+						}
+						if bell {
+							bells++
+							if k.stop() {
+								t.Fatal("rang though the kernel must wait on")
+							}
+							// It does not wait now.
+							k.rxProd.Event = pos - 1
+						}
+					}
+					if bells > 1 {
+						t.Fatalf("rang %d times", bells)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestWritePacketsKeepsMetadata(t *testing.T) {
+	k := newFakeKernel(t, smallRings, 0)
+	r := newTxRing(&k.rings)
+	v := VNet{VNetNeedsCsum, GSOTCPv4, 52, 1000, 20, 16}
+	pkts := []Packet{
+		{Data: []byte("plain")},
+		{Data: []byte("verified"), VNet: VNet{Flags: VNetDataValid}},
+		{Data: []byte("whole"), Proto: unix.ETH_P_IP, VNet: v, Hash: 7},
+	}
+	n, size, bell, err := r.writePackets(pkts)
+	if n != 3 || size != 18 || !bell || err != nil {
+		t.Fatal(n, size, bell, err)
+	}
+	if pkts[0].Data == nil {
+		t.Error("the packets are not the caller's any more")
+	}
+	want := []uapi.Rec{
+		{Size: 48, Len: 5, Off: 32},
+		{Size: 48, Len: 8, Off: 32, VnetFlags: 2},
+		{Size: 48, Len: 5, Off: 32, Proto: swap16(unix.ETH_P_IP), VnetFlags: 1, GsoType: 1,
+			HdrLen: 52, GsoSize: 1000, CsumStart: 20, CsumOffset: 16},
+	}
+	var got int
+	k.take(10, func(rec uapi.Rec, pkt []byte) {
+		if rec != want[got] || string(pkt) != string(pkts[got].Data) {
+			t.Errorf("packet %d: %q, %+v", got, pkt, rec)
+		}
+		got++
+	})
+	if got != 3 {
+		t.Errorf("%d packets", got)
+	}
+	for name, pkt := range map[string]Packet{"nothing": {}, "long": {Data: make([]byte, 5000)}} {
+		if n, _, bell, err := r.writePackets([]Packet{pkt}); n != 0 || bell || err == nil {
+			t.Errorf("%s: %d, %v, %v", name, n, bell, err)
+		}
+	}
+}
+
 // The module's poll looks at the first record that is not given back, and must not
 // find it busy because of a mark of ours.
 func TestGivenRecordsDoNotLookBusy(t *testing.T) {
@@ -140,7 +230,7 @@ func TestReleaseOfForeignPacketPanics(t *testing.T) {
 	mustPanic(t, "a copy of a released packet", func() { r.release(copied[1:]) })
 	r.release(pkts[:1])
 	mustPanic(t, "a copy of a packet whose record is the kernel's", func() { r.release(copied) })
-	if n := r.release(pkts); n != 0 {
+	if n, _ := r.release(pkts); n != 0 {
 		t.Errorf("released %d zero packets", n)
 	}
 }
@@ -461,8 +551,9 @@ func FuzzRxRing(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, prod uint32) {
 		clear(k.mem)
 		copy(k.rxData, data)
-		k.rxProd.Pos = prod
+		k.rxProd.Pos, k.rxProd.Event = prod, prod/2
 		r := newRxRing(&k.rings)
+		r.backpressure = prod&32 == 0
 		pkts := make([]Packet, 8)
 		var total uint32
 		for {
@@ -537,7 +628,13 @@ func FuzzTxRing(f *testing.F) {
 				pkt := make([]byte, 4+3*arg)
 				tag++
 				binary.NativeEndian.PutUint32(pkt, tag)
-				n, _, _, err := r.write([][]byte{pkt})
+				write := func() (int, uint64, bool, error) { return r.write([][]byte{pkt}) }
+				if arg%2 == 1 {
+					write = func() (int, uint64, bool, error) {
+						return r.writePackets([]Packet{{Data: pkt}})
+					}
+				}
+				n, _, _, err := write()
 				if err != nil {
 					t.Fatal(err)
 				}

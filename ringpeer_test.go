@@ -45,7 +45,7 @@ const (
 // startPeer runs ringpeer on the memory of k. It sleeps by reading from
 // sleep and wakes us by writing to wake. The function that is returned waits until
 // it is through.
-func startPeer(t *testing.T, k *fakeKernel, role string, sleep, wake int) func() {
+func startPeer(t *testing.T, k *fakeKernel, role string, sleep, wake int, args ...string) func() {
 	t.Helper()
 	path, err := buildRingpeer()
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
@@ -58,6 +58,7 @@ func startPeer(t *testing.T, k *fakeKernel, role string, sleep, wake int) func()
 		"--rx-size", strconv.Itoa(int(k.g.RxSize)), "--tx-size", strconv.Itoa(int(k.g.TxSize)),
 		"--headroom", strconv.Itoa(int(k.g.RxHeadroom)), "--tailroom", strconv.Itoa(int(k.g.RxTailroom)),
 		"--count", strconv.Itoa(peerCount), "--max-len", strconv.Itoa(peerLongest), "--batch", "7")
+	cmd.Args = append(cmd.Args, args...)
 	for _, fd := range []int{k.fd, sleep, wake} {
 		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
@@ -98,6 +99,20 @@ func ringEventfd(fd int) error {
 	return err
 }
 
+// awaitEventfd waits at most ten seconds.
+func awaitEventfd(fd int) error {
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 10_000)
+	if err == unix.EINTR {
+		return nil // look again
+	}
+	if n != 1 {
+		return fmt.Errorf("nobody rang: %v", err)
+	}
+	_, err = unix.Read(fd, make([]byte, 8))
+	return err
+}
+
 var peerRings = uapi.Rings{RxSize: 1 << 14, TxSize: 1 << 14, RxHeadroom: 64, RxTailroom: 32}
 
 func TestGoReadsWhatCKernelPuts(t *testing.T) {
@@ -127,6 +142,66 @@ func TestGoReadsWhatCKernelPuts(t *testing.T) {
 			t.Logf("%+v", q.Stats())
 		})
 	}
+}
+
+func TestGoReleasesForCKernelThatWaits(t *testing.T) {
+	for name, pos := range positions {
+		t.Run(name, func(t *testing.T) {
+			k := newFakeKernel(t, peerRings, pos)
+			k.rxCons.Event = pos
+			k.rxBellFD = newEventfd(t)
+			q := k.queue(t)
+			if err := q.SetBackpressure(true); err != nil {
+				t.Fatal(err)
+			}
+			q.SetDeadline(time.Now().Add(60 * time.Second))
+			finish := startPeer(t, k, "kernel-rx", k.rxBellFD, k.efd, "--backpressure")
+			pkts := make([]Packet, 16)
+			kept := 0 // the first of a batch is released after the next
+			for got := uint32(0); got < peerCount; {
+				n, err := q.ReadBatch(pkts[kept:8])
+				if err != nil {
+					t.Fatalf("after %d packets: %v", got, err)
+				}
+				q.Release(pkts[:kept])
+				for i := range pkts[kept : kept+n] {
+					if err := checkPattern(pkts[kept+i].Data, got, peerLongest); err != nil {
+						t.Fatal(err)
+					}
+					got++
+				}
+				q.Release(pkts[kept+1 : kept+n])
+				pkts[0] = pkts[kept]
+				clear(pkts[1:])
+				kept = 1
+			}
+			q.Release(pkts[:kept])
+			finish()
+			if s := q.Stats(); s.RXDoorbells == 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+func TestCReleasesForGoKernelThatWaits(t *testing.T) {
+	k := newFakeKernel(t, peerRings, 0)
+	sleep, bell := newEventfd(t), newEventfd(t)
+	k.onWake = func() { ringEventfd(sleep) }
+	finish := startPeer(t, k, "rx", sleep, bell, "--backpressure")
+	held := 0
+	buf := make([]byte, peerLongest)
+	for n := range uint32(peerCount) {
+		err := k.putHeld(pattern(buf, n, peerLongest), func() error {
+			held++
+			return awaitEventfd(bell)
+		})
+		if err != nil {
+			t.Fatalf("packet %d: %v", n, err)
+		}
+	}
+	finish()
+	t.Logf("held %d times", held)
 }
 
 func TestCKernelTakesWhatGoWrites(t *testing.T) {
@@ -207,11 +282,9 @@ func TestGoKernelTakesWhatCWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n == 0 && k.sleep() {
-			poll := []unix.PollFd{{Fd: int32(bell), Events: unix.POLLIN}}
-			if n, err := unix.Poll(poll, 10_000); n != 1 && err != unix.EINTR {
+			if err := awaitEventfd(bell); err != nil {
 				t.Fatalf("no doorbell at packet %d: %v", got, err)
 			}
-			unix.Read(bell, make([]byte, 8))
 		}
 	}
 	finish()

@@ -3,6 +3,7 @@
 package mytun
 
 import (
+	"errors"
 	"net"
 	"os"
 	"sync"
@@ -17,6 +18,8 @@ import (
 // device is what a ringQueue asks of its file beyond waiting. Tests have another.
 type device interface {
 	doorbell(fd int) error
+	rxDoorbell(fd int) error
+	setMode(fd int, m *uapi.Mode) error
 	detach(fd int) error
 	unmap(mem []byte) error
 }
@@ -24,11 +27,13 @@ type device interface {
 // module is the device that is one.
 type module struct{}
 
-// doorbell is by a bare system call in a build with cgo too: it is the one call
+// The doorbells are bare system calls in a build with cgo too: they are the calls
 // on the way of packets, and a call into C costs about as much again.
-func (module) doorbell(fd int) error  { return sys.Doorbell(fd) }
-func (module) detach(fd int) error    { return sysDetach(fd) }
-func (module) unmap(mem []byte) error { return sysUnmap(mem) }
+func (module) doorbell(fd int) error              { return sys.Doorbell(fd) }
+func (module) rxDoorbell(fd int) error            { return sys.RxDoorbell(fd) }
+func (module) setMode(fd int, m *uapi.Mode) error { return sysSetMode(fd, m) }
+func (module) detach(fd int) error                { return sysDetach(fd) }
+func (module) unmap(mem []byte) error             { return sysUnmap(mem) }
 
 // ringQueue is the queueIO over the rings of the module.
 //
@@ -41,6 +46,9 @@ type ringQueue struct {
 	mem  []byte
 	refs atomic.Int64
 
+	modeMu sync.Mutex
+	mode   uapi.Mode // modeMu: what the kernel was told
+
 	_        [64]byte // the two directions share no cache line
 	rxMu     sync.Mutex
 	rx       rxRing // rxMu
@@ -50,6 +58,7 @@ type ringQueue struct {
 	// What is called while waiting, made once because making it allocates.
 	rxLook func() bool           // something to read, or a reason not to
 	rxPark func(fd uintptr) bool // the same, and arms the ring if not
+	rxBell func(fd uintptr)
 
 	_       [64]byte
 	txMu    sync.Mutex
@@ -121,6 +130,9 @@ func newRingQueue(fd int, name string, dev device, mem []byte, g *uapi.Rings) (*
 		m.txStats.TXParks++
 		return false
 	}
+	// Nobody is told of its errors: a queue that is dead says so to the next
+	// reader.
+	m.rxBell = func(fd uintptr) { m.dev.rxDoorbell(int(fd)) }
 	m.bell = func(fd uintptr) { m.bellErr = m.dev.doorbell(int(fd)) }
 	return m, nil
 }
@@ -202,8 +214,14 @@ func (m *ringQueue) read(b []byte) (int, error) {
 		n, err := m.lease(pkt[:])
 		parked := m.rxParked
 		copied, size := copy(b, pkt[0].Data), len(pkt[0].Data)
-		m.rx.release(pkt[:n])
+		_, bell := m.rx.release(pkt[:n])
+		if bell {
+			m.rxStats.RXDoorbells++
+		}
 		m.rxMu.Unlock()
+		if bell {
+			m.raw.Control(m.rxBell)
+		}
 		if n > 0 {
 			return copied, shortBuffer(copied, size)
 		}
@@ -252,13 +270,21 @@ func (m *ringQueue) waitRead(parked bool) error {
 
 func (m *ringQueue) release(pkts []Packet) {
 	// No need to enter: each record that is lent is a reference.
-	m.leave(m.takeBack(pkts))
+	n, bell := m.takeBack(pkts)
+	if bell {
+		m.raw.Control(m.rxBell)
+	}
+	m.leave(n)
 }
 
-func (m *ringQueue) takeBack(pkts []Packet) int {
+func (m *ringQueue) takeBack(pkts []Packet) (n int, bell bool) {
 	m.rxMu.Lock()
 	defer m.rxMu.Unlock()
-	return m.rx.release(pkts)
+	n, bell = m.rx.release(pkts)
+	if bell {
+		m.rxStats.RXDoorbells++
+	}
+	return n, bell
 }
 
 func (m *ringQueue) writeBatch(pkts [][]byte) (int, error) {
@@ -287,6 +313,39 @@ func (m *ringQueue) writeBatch(pkts [][]byte) (int, error) {
 			return done, err
 		}
 		if err := m.waitWrite(len(pkts[done])); err != nil {
+			return done, err
+		}
+	}
+}
+
+// writePackets is writeBatch, word for word but for what it writes: a function for
+// both would be called for each packet.
+func (m *ringQueue) writePackets(pkts []Packet) (int, error) {
+	if err := m.enter(&m.writeEnd); err != nil {
+		return 0, err
+	}
+	defer m.leave(1)
+	done := 0
+	for {
+		m.txMu.Lock()
+		if err := m.state(m.tx.flags()); err != nil {
+			m.txMu.Unlock()
+			return done, err
+		}
+		n, bytes, bell, err := m.tx.writePackets(pkts[done:])
+		m.txStats.TXPackets += uint64(n)
+		m.txStats.TXBytes += bytes
+		m.txMu.Unlock()
+		if bell {
+			if err := m.ring(); err != nil {
+				return done, err
+			}
+		}
+		done += n
+		if err != nil || done == len(pkts) {
+			return done, err
+		}
+		if err := m.waitWrite(len(pkts[done].Data)); err != nil {
 			return done, err
 		}
 	}
@@ -406,6 +465,39 @@ func (m *ringQueue) ring() error {
 		err = ErrFault
 	}
 	return m.reason(err)
+}
+
+func (m *ringQueue) setMode(change func(mode *uapi.Mode)) error {
+	m.modeMu.Lock()
+	defer m.modeMu.Unlock()
+	mode := m.mode
+	change(&mode)
+	had, has := m.mode.Flags, mode.Flags
+	// Releasing looks whether the kernel waits, for as long as it may.
+	m.heed(had | has)
+	var modeErr error
+	err := m.raw.Control(func(fd uintptr) { modeErr = m.dev.setMode(int(fd), &mode) })
+	if err == nil {
+		err = modeErr
+	}
+	if err != nil {
+		m.heed(had)
+		if err == unix.EINVAL {
+			err = errors.ErrUnsupported
+		}
+		return m.reason(err)
+	}
+	m.mode = mode
+	m.heed(has)
+	return nil
+}
+
+// heed makes releasing look whether the kernel waits for room, if the flags of a
+// mode say so.
+func (m *ringQueue) heed(flags uint32) {
+	m.rxMu.Lock()
+	defer m.rxMu.Unlock()
+	m.rx.backpressure = flags&uapi.ModeFBackpressure != 0
 }
 
 func (m *ringQueue) stats() Stats {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -116,6 +117,9 @@ func TestReadOfNothingReturnsAtOnce(t *testing.T) {
 	if n, err := q.WriteBatch(nil); n != 0 || err != nil {
 		t.Error(n, err)
 	}
+	if n, err := q.WritePackets(nil); n != 0 || err != nil {
+		t.Error(n, err)
+	}
 	if err := q.Commit(nil); err != nil {
 		t.Error(err)
 	}
@@ -142,9 +146,12 @@ func TestWriteWaitsForRoom(t *testing.T) {
 	write := map[string]func() (int, error){
 		"Write":      func() (int, error) { return q.Write(make([]byte, 96)) },
 		"WriteBatch": func() (int, error) { return q.WriteBatch([][]byte{make([]byte, 96)}) },
-		"Reserve":    func() (int, error) { return q.Reserve(make([]Packet, 1), 96) },
+		"WritePackets": func() (int, error) {
+			return q.WritePackets([]Packet{{Data: make([]byte, 96)}})
+		},
+		"Reserve": func() (int, error) { return q.Reserve(make([]Packet, 1), 96) },
 	}
-	for _, name := range []string{"Write", "WriteBatch", "Reserve"} {
+	for _, name := range []string{"Write", "WriteBatch", "WritePackets", "Reserve"} {
 		fillTx(t, q)
 		before := q.Stats().TXParks
 		c := inBackground(write[name])
@@ -559,6 +566,27 @@ func TestNoAllocations(t *testing.T) {
 			q.SetReadDeadline(time.Now().Add(time.Microsecond))
 			q.raw().waitRead(false)
 			q.SetReadDeadline(time.Time{})
+		},
+		"Release that rings": func() {
+			q.raw().rx.backpressure = true
+			k.stop()
+			fill()
+			atomic.StoreUint32(&k.rxProd.Event, k.rxPos-1)
+			before := q.Stats().RXDoorbells
+			n, _ := q.ReadBatch(pkts)
+			q.Release(pkts[:n])
+			if q.Stats().RXDoorbells != before+1 {
+				t.Error("it does not ring")
+			}
+			q.raw().rx.backpressure = false
+		},
+		"WritePackets": func() {
+			for i := range pkts {
+				pkts[i] = Packet{Data: buf[:1000], VNet: VNet{Flags: VNetDataValid}}
+			}
+			q.WritePackets(pkts)
+			clear(pkts)
+			take()
 		},
 		"WriteBatch": func() { q.WriteBatch(batch); take() },
 		"Write":      func() { q.Write(buf[:1000]); take() },

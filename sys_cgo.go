@@ -6,14 +6,16 @@ package mytun
 
 import "github.com/mytun/mytun/csrc"
 
-// The module's system calls, by the C library. The doorbell is not here: see
+// The module's system calls, by the C library. The doorbells are not here: see
 // ringQueue.ring.
 var (
-	sysOpen   = csrc.Open
-	sysAttach = csrc.Attach
-	sysInfo   = csrc.Info
-	sysRings  = csrc.Rings
-	sysMap    = csrc.Map
-	sysUnmap  = csrc.Unmap
-	sysDetach = csrc.Detach
+	sysOpen       = csrc.Open
+	sysAttach     = csrc.Attach
+	sysInfo       = csrc.Info
+	sysRings      = csrc.Rings
+	sysSetMode    = csrc.SetMode
+	sysSetOffload = csrc.SetOffload
+	sysMap        = csrc.Map
+	sysUnmap      = csrc.Unmap
+	sysDetach     = csrc.Detach
 )

@@ -28,11 +28,22 @@ type calls struct {
 	unmap    func(b []byte) error
 	doorbell func(fd int) error
 	detach   func(fd int) error
+
+	rxDoorbell func(fd int) error
+	setMode    func(fd int, m *uapi.Mode) error
+	getMode    func(fd int) (uapi.Mode, error)
+	setOffload func(fd int, offload uint) error
 }
 
 var (
-	inC  = calls{csrc.Open, csrc.Attach, csrc.Info, csrc.Rings, csrc.Map, csrc.Unmap, csrc.Doorbell, csrc.Detach}
-	inGo = calls{sys.Open, sys.Attach, sys.Info, sys.Rings, sys.Map, sys.Unmap, sys.Doorbell, sys.Detach}
+	inC = calls{
+		csrc.Open, csrc.Attach, csrc.Info, csrc.Rings, csrc.Map, csrc.Unmap, csrc.Doorbell, csrc.Detach,
+		csrc.RxDoorbell, csrc.SetMode, csrc.GetMode, csrc.SetOffload,
+	}
+	inGo = calls{
+		sys.Open, sys.Attach, sys.Info, sys.Rings, sys.Map, sys.Unmap, sys.Doorbell, sys.Detach,
+		sys.RxDoorbell, sys.SetMode, sys.GetMode, sys.SetOffload,
+	}
 )
 
 // outcome is what a script of calls came to, in a form to compare.
@@ -75,6 +86,11 @@ func sysScript(t *testing.T, c calls) (all []outcome) {
 		err = c.rings(fd, &r)
 		add("rings", err, r)
 		add("doorbell", c.doorbell(fd), nil)
+		add("RX doorbell", c.rxDoorbell(fd), nil)
+		add("set mode", c.setMode(fd, &uapi.Mode{Flags: 1}), nil)
+		mode, err := c.getMode(fd)
+		add("get mode", err, mode)
+		add("set offload", c.setOffload(fd, unix.TUN_F_CSUM), nil)
 		add("detach", c.detach(fd), nil)
 		for _, size := range []int{-1, 0, 1, 4096, 8192} {
 			mem, err := c.mmap(fd, size)
@@ -105,6 +121,24 @@ func deviceScript(t *testing.T, c calls) (all []outcome) {
 	add("info of a file that is not attached", err, info)
 	add("rings of a file that is not attached", c.rings(fd, &uapi.Rings{RxSize: 4096, TxSize: 4096}), nil)
 	add("doorbell of a file that is not attached", c.doorbell(fd), nil)
+	add("RX doorbell of a file that is not attached", c.rxDoorbell(fd), nil)
+	modes := func(when string) {
+		for _, m := range []uapi.Mode{
+			{}, {Flags: uapi.ModeFBackpressure}, {Flags: uapi.ModeFRecords}, {Flags: 1 << 31},
+			{Inject: uapi.InjectThread}, {Inject: 3}, {Inject: 1 << 31}, {Reserved: [6]uint32{5: 1}}, {},
+		} {
+			add("set mode "+when, c.setMode(fd, &m), m)
+			got, err := c.getMode(fd)
+			add("get mode "+when, err, got)
+		}
+		for _, offload := range []uint{
+			0, unix.TUN_F_CSUM, unix.TUN_F_TSO4, unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6,
+			unix.TUN_F_CSUM | unix.TUN_F_USO4 | unix.TUN_F_USO6, 1 << 31, 0,
+		} {
+			add("set offload "+when, c.setOffload(fd, offload), nil)
+		}
+	}
+	modes("of a file that is not attached")
 	add("detach of a file that is not attached", c.detach(fd), nil)
 	_, err = c.attach(fd, "", 0x10)
 	add("attach with bad flags", err, nil)
@@ -113,6 +147,8 @@ func deviceScript(t *testing.T, c calls) (all []outcome) {
 	name, err = c.attach(fd, "twin%d", unix.IFF_TUN|unix.IFF_NO_PI)
 	add("attach again", err, name)
 	add("doorbell without rings", c.doorbell(fd), nil)
+	add("RX doorbell without rings", c.rxDoorbell(fd), nil)
+	modes("without rings")
 	info, err = c.info(fd)
 	info.Ifindex = min(info.Ifindex, 1)
 	add("info", err, info)
@@ -138,9 +174,13 @@ func deviceScript(t *testing.T, c calls) (all []outcome) {
 		}
 	}
 	add("doorbell of an interface that is down", c.doorbell(fd), nil)
+	add("RX doorbell of an interface that is down", c.rxDoorbell(fd), nil)
+	modes("with rings")
 	add("detach", c.detach(fd), nil)
 	add("detach again", c.detach(fd), nil)
 	add("doorbell after detach", c.doorbell(fd), nil)
+	add("RX doorbell after detach", c.rxDoorbell(fd), nil)
+	modes("after detach")
 	return all
 }
 

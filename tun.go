@@ -67,6 +67,23 @@ func (t *Tun) Up() error { return t.fail("up", t.link.setUp(true)) }
 // Down takes the interface down. It needs CAP_NET_ADMIN.
 func (t *Tun) Down() error { return t.fail("down", t.link.setUp(false)) }
 
+// SetWholeGSO changes what Config.WholeGSO has set. Packets that wait to be read
+// stay as they are.
+func (t *Tun) SetWholeGSO(on bool) error {
+	err := net.ErrClosed
+	for _, q := range t.queues {
+		var offloadErr error
+		if err = q.io.control(func(fd uintptr) { offloadErr = setWholeGSO(int(fd), on) }); err == nil {
+			err = offloadErr
+		}
+		// The setting is the interface's. A queue may have been closed by itself.
+		if !errors.Is(err, net.ErrClosed) {
+			break
+		}
+	}
+	return t.fail("set", err)
+}
+
 // Read reads one packet, as [Queue.Read] does. If there is more than one queue
 // its error is ErrMultiQueue.
 func (t *Tun) Read(b []byte) (int, error) {

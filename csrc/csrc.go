@@ -103,6 +103,29 @@ func Doorbell(fd int) error {
 	return result(C.mytun_doorbell(C.int(fd)))
 }
 
+// RxDoorbell tells the kernel that there is room again in the RX ring. It never
+// blocks.
+func RxDoorbell(fd int) error {
+	return result(C.mytun_rx_doorbell(C.int(fd)))
+}
+
+// SetMode changes how an attached queue works.
+func SetMode(fd int, m *uapi.Mode) error {
+	return result(C.mytun_set_mode(C.int(fd), (*C.struct_mytun_mode)(unsafe.Pointer(m))))
+}
+
+// GetMode tells how an attached queue works.
+func GetMode(fd int) (m uapi.Mode, err error) {
+	err = result(C.mytun_get_mode(C.int(fd), (*C.struct_mytun_mode)(unsafe.Pointer(&m))))
+	return m, err
+}
+
+// SetOffload says which unfinished packets the program takes: TUN_F_CSUM and others
+// of if_tun.h.
+func SetOffload(fd int, offload uint) error {
+	return result(C.mytun_set_offload(C.int(fd), C.uint(offload)))
+}
+
 // Detach takes the queue off its interface, though it may be mapped.
 func Detach(fd int) error {
 	return result(C.mytun_detach(C.int(fd)))

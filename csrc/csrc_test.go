@@ -54,6 +54,10 @@ func TestErrorsAreErrnos(t *testing.T) {
 		_, err := Info(fd)
 		return err
 	}
+	mode := func(fd int) error {
+		_, err := GetMode(fd)
+		return err
+	}
 	mmap := func(fd, size int) error {
 		_, err := Map(fd, size)
 		return err
@@ -75,6 +79,10 @@ func TestErrorsAreErrnos(t *testing.T) {
 		{"Map, no size", mmap(fd, 0), syscall.EINVAL},
 		{"Unmap, nothing", Unmap(nil), syscall.EINVAL},
 		{"Doorbell, not a tun", Doorbell(fd), syscall.ENOTTY},
+		{"RxDoorbell, not a tun", RxDoorbell(fd), syscall.ENOTTY},
+		{"SetMode, not a tun", SetMode(fd, new(uapi.Mode)), syscall.ENOTTY},
+		{"GetMode, not a tun", mode(fd), syscall.ENOTTY},
+		{"SetOffload, not a tun", SetOffload(fd, 0), syscall.ENOTTY},
 		{"Detach, not a tun", Detach(fd), syscall.ENOTTY},
 	} {
 		if tt.got != tt.want {

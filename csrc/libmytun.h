@@ -16,7 +16,7 @@
  *	while (err >= 0) {
  *		while ((rec = mytun_rx_peek(&q.rx)))
  *			use(mytun_rec_data(rec), rec->len);
- *		mytun_rx_release(&q.rx);
+ *		mytun_rx_done(&q);
  *		err = mytun_rx_wait(&q, -1);
  *	}
  *	mytun_queue_close(&q);
@@ -117,6 +117,48 @@ int mytun_unmap(void *map, size_t size);
 int mytun_doorbell(int fd);
 
 /**
+ * mytun_rx_doorbell - tell the kernel that there is room again in the RX ring
+ * @fd: from mytun_open(), with rings
+ *
+ * Never blocks. To be called when mytun_rx_release() says so.
+ */
+int mytun_rx_doorbell(int fd);
+
+/**
+ * mytun_set_mode - how an attached queue works, from now on
+ * @fd:   from mytun_open(), attached
+ * @mode: all of the mode; see struct mytun_mode
+ *
+ * For a struct mytun_queue use mytun_queue_set_mode(), which knows who must be told.
+ */
+int mytun_set_mode(int fd, const struct mytun_mode *mode);
+
+/**
+ * mytun_get_mode - how an attached queue works
+ * @fd:   from mytun_open(), attached
+ * @mode: filled in
+ */
+int mytun_get_mode(int fd, struct mytun_mode *mode);
+
+/**
+ * mytun_set_eventfds - eventfds to signal besides whoever polls the file
+ * @fd: from mytun_open()
+ * @rx: signalled when poll(2) would be woken with POLLIN; -1: none
+ * @tx: signalled when poll(2) would be woken with POLLOUT; -1: none
+ */
+int mytun_set_eventfds(int fd, int rx, int tx);
+
+/**
+ * mytun_set_offload - which unfinished packets the program takes (TUNSETOFFLOAD)
+ * @fd:      from mytun_open(), attached
+ * @offload: TUN_F_* of <linux/if_tun.h>; 0: none, every packet is complete
+ *
+ * One setting for all queues of the interface. -EINVAL for what this kernel does
+ * not know: TUN_F_USO4 and TUN_F_USO6 are missing in older ones.
+ */
+int mytun_set_offload(int fd, unsigned int offload);
+
+/**
  * struct mytun_queue - a file, its mapping, and the program's ends of its rings
  * @fd:       file; may be polled by the program, see mytun_rx_arm()
  * @map:      mapping
@@ -167,11 +209,32 @@ int mytun_queue_map(struct mytun_queue *q, int fd,
 void mytun_queue_close(struct mytun_queue *q);
 
 /**
+ * mytun_queue_set_mode - how the queue works, from now on
+ * @q:      queue
+ * @flags:  MYTUN_MODE_F_BACKPRESSURE or 0
+ * @inject: MYTUN_INJECT_*
+ *
+ * By the thread that receives. -EINVAL for what this module does not know.
+ */
+int mytun_queue_set_mode(struct mytun_queue *q, uint32_t flags, uint32_t inject);
+
+/**
+ * mytun_rx_done - give back all records that were peeked, ring the doorbell if needed
+ * @q: queue
+ *
+ * The same as mytun_rx_release() without MYTUN_MODE_F_BACKPRESSURE.
+ *
+ * Return: 0; -EIO the ring is faulted, -EBADFD the queue was detached.
+ */
+int mytun_rx_done(struct mytun_queue *q);
+
+/**
  * mytun_rx_wait - sleep until mytun_rx_peek() will find a record
  * @q:          queue
  * @timeout_ms: as in poll(2): negative waits without end
  *
- * Release what was peeked before: a full ring stays full.
+ * Release what was peeked before: a full ring stays full, and with
+ * MYTUN_MODE_F_BACKPRESSURE the kernel sends nothing before half of it is free.
  *
  * Return: 1 a record is there, 0 timeout, -EINTR after a signal handler ran,
  * -EIO the ring is faulted, -EBADFD the queue was detached and no record is left.

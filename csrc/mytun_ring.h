@@ -10,7 +10,8 @@
  *
  *	while ((rec = mytun_rx_peek(rx)))
  *		use(mytun_rec_data(rec), rec->len);
- *	mytun_rx_release(rx);
+ *	if (mytun_rx_release(rx))
+ *		mytun_rx_doorbell(fd);
  *
  * Handing packets to the stack:
  *
@@ -50,6 +51,7 @@ extern "C" {
  * @seen:     kernel's position when it was loaded last
  * @next:     position of the next record to peek
  * @released: position up to which records were given back
+ * @backpressure: the kernel may be waiting for room, so look whether it does
  *
  * The fields are for the functions below.
  */
@@ -61,6 +63,7 @@ struct mytun_rx_ring {
 	uint32_t seen;
 	uint32_t next;
 	uint32_t released;
+	bool backpressure;
 };
 
 /**
@@ -138,6 +141,120 @@ static inline uint32_t mytun_rec_size(uint32_t len)
 }
 
 /**
+ * mytun_rec_init - a header for a packet that is complete as it stands
+ * @rec: the record
+ * @len: bytes of the packet, at most MYTUN_RING_SIZE_MAX
+ */
+static inline void mytun_rec_init(struct mytun_rec *rec, uint32_t len)
+{
+	rec->size = mytun_rec_size(len);
+	rec->len = len;
+	rec->off = sizeof(*rec);
+	rec->flags = 0;
+	rec->hash = 0;
+	rec->proto = 0;
+	rec->reserved = 0;
+	rec->vnet_flags = 0;
+	rec->gso_type = 0;
+	rec->hdr_len = 0;
+	rec->gso_size = 0;
+	rec->csum_start = 0;
+	rec->csum_offset = 0;
+	rec->reserved2 = 0;
+}
+
+/* VIRTIO_NET_HDR_F_*: <linux/virtio_net.h> is not for C++ everywhere. */
+#define MYTUN_VNET_NEEDS_CSUM 1
+#define MYTUN_VNET_DATA_VALID 2
+
+/**
+ * mytun_rec_set_verified - the transport checksum is known to be right
+ * @rec: record to transmit
+ *
+ * Because a cipher has authenticated the packet, say. The stack does not verify it.
+ */
+static inline void mytun_rec_set_verified(struct mytun_rec *rec)
+{
+	rec->vnet_flags |= MYTUN_VNET_DATA_VALID;
+}
+
+/**
+ * mytun_rec_set_csum - the stack is to complete a checksum
+ * @rec:    record to transmit
+ * @start:  where the bytes that are summed begin, counted from the packet's first
+ * @offset: where the checksum goes, counted from @start; what lies there is the sum
+ *          of the pseudo header
+ */
+static inline void mytun_rec_set_csum(struct mytun_rec *rec, uint16_t start,
+				      uint16_t offset)
+{
+	rec->vnet_flags |= MYTUN_VNET_NEEDS_CSUM;
+	rec->csum_start = start;
+	rec->csum_offset = offset;
+}
+
+/**
+ * mytun_rec_set_gso - the packet stands for several
+ * @rec:     record to transmit, after mytun_rec_set_csum()
+ * @type:    VIRTIO_NET_HDR_GSO_TCPV4, TCPV6, UDP_L4 of <linux/virtio_net.h>
+ * @size:    bytes of payload of each of them, but for the last
+ * @hdr_len: bytes of headers before the payload
+ */
+static inline void mytun_rec_set_gso(struct mytun_rec *rec, uint8_t type,
+				     uint16_t size, uint16_t hdr_len)
+{
+	rec->gso_type = type;
+	rec->gso_size = size;
+	rec->hdr_len = hdr_len;
+}
+
+/**
+ * mytun_records_next - the next record of a buffer that read(2) has filled
+ * @buf: the buffer, aligned as struct mytun_rec
+ * @len: bytes that read(2) returned
+ * @pos: offset of the record; 0 at first, is moved on
+ *
+ * For files in MYTUN_MODE_F_RECORDS.
+ *
+ * Return: the record, NULL when there is no further one.
+ */
+static inline struct mytun_rec *mytun_records_next(void *buf, size_t len, size_t *pos)
+{
+	struct mytun_rec *rec = (struct mytun_rec *)((unsigned char *)buf + *pos);
+	size_t left = *pos < len ? len - *pos : 0;
+
+	if (left < sizeof(*rec) || rec->size < sizeof(*rec) || rec->size > left ||
+	    rec->off > rec->size || rec->len > rec->size - rec->off)
+		return NULL;
+	*pos += rec->size;
+	return rec;
+}
+
+/**
+ * mytun_records_put - a further record in a buffer for write(2)
+ * @buf:  the buffer, aligned as struct mytun_rec
+ * @size: its bytes
+ * @pos:  bytes used so far; 0 at first, is moved on, and is what write(2) takes
+ * @len:  bytes of the packet
+ *
+ * For files in MYTUN_MODE_F_RECORDS. The caller writes the packet at
+ * mytun_rec_data() and may change the header as in mytun_tx_reserve().
+ *
+ * Return: the record, NULL when it does not fit.
+ */
+static inline struct mytun_rec *mytun_records_put(void *buf, size_t size, size_t *pos,
+						  uint32_t len)
+{
+	struct mytun_rec *rec = (struct mytun_rec *)((unsigned char *)buf + *pos);
+
+	if (len > MYTUN_RING_SIZE_MAX || mytun_rec_size(len) > size - *pos)
+		return NULL;
+	mytun_rec_init(rec, len);
+	*pos += rec->size;
+	return rec;
+}
+
+/**
  * mytun_rx_init - take the consumer's end of the RX ring
  * @rx:    filled in
  * @map:   start of the mapping
@@ -158,6 +275,7 @@ static inline void mytun_rx_init(struct mytun_rx_ring *rx, void *map,
 	rx->released = __atomic_load_n(&rx->cons->pos, __ATOMIC_RELAXED);
 	rx->next = rx->released;
 	rx->seen = rx->released;
+	rx->backpressure = false;
 }
 
 /**
@@ -250,26 +368,44 @@ static inline uint32_t mytun_rx_pos(const struct mytun_rx_ring *rx)
  * mytun_rx_release_to - give back the records before a position
  * @rx:  consumer's end
  * @pos: what mytun_rx_pos() returned after the last record to give back
+ *
+ * Return: whether the kernel must be told by mytun_rx_doorbell(): with
+ * MYTUN_MODE_F_BACKPRESSURE it has stopped sending and waited for this room. Never
+ * without.
  */
-static inline void mytun_rx_release_to(struct mytun_rx_ring *rx, uint32_t pos)
+static inline bool mytun_rx_release_to(struct mytun_rx_ring *rx, uint32_t pos)
 {
-	if (pos == rx->released)
-		return;
+	uint32_t old = rx->released;
+	uint32_t event;
+
+	if (pos == old)
+		return false;
 	rx->released = pos;
 	/*
 	 * Pairs with the kernel's load-acquire of rx_cons->pos before it writes
 	 * into this memory again.
 	 */
 	__atomic_store_n(&rx->cons->pos, pos, __ATOMIC_RELEASE);
+	if (!rx->backpressure)
+		return false;
+	/*
+	 * Pairs with the kernel's full barrier between storing rx_prod->event and
+	 * its last look at rx_cons->pos before it stops.
+	 */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	event = __atomic_load_n(&rx->prod->event, __ATOMIC_RELAXED);
+	return mytun_need_event(event, pos, old);
 }
 
 /**
  * mytun_rx_release - give back all records that were peeked
  * @rx: consumer's end
+ *
+ * Return: as mytun_rx_release_to()
  */
-static inline void mytun_rx_release(struct mytun_rx_ring *rx)
+static inline bool mytun_rx_release(struct mytun_rx_ring *rx)
 {
-	mytun_rx_release_to(rx, rx->next);
+	return mytun_rx_release_to(rx, rx->next);
 }
 
 /**
@@ -364,20 +500,7 @@ static inline struct mytun_rec *mytun_tx_reserve(struct mytun_tx_ring *tx,
 		return NULL;
 
 	rec = (struct mytun_rec *)(tx->data + (tx->reserved & tx->mask));
-	rec->size = size;
-	rec->len = len;
-	rec->off = sizeof(*rec);
-	rec->flags = 0;
-	rec->hash = 0;
-	rec->proto = 0;
-	rec->reserved = 0;
-	rec->vnet_flags = 0;
-	rec->gso_type = 0;
-	rec->hdr_len = 0;
-	rec->gso_size = 0;
-	rec->csum_start = 0;
-	rec->csum_offset = 0;
-	rec->reserved2 = 0;
+	mytun_rec_init(rec, len);
 	tx->reserved += size;
 	return rec;
 }

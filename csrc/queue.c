@@ -7,6 +7,7 @@
 int mytun_queue_map(struct mytun_queue *q, int fd,
 		    const struct mytun_rings *rings)
 {
+	struct mytun_mode mode;
 	int err;
 
 	memset(q, 0, sizeof(*q));
@@ -17,7 +18,25 @@ int mytun_queue_map(struct mytun_queue *q, int fd,
 	q->map_size = rings->map_size;
 	mytun_rx_init(&q->rx, q->map, rings);
 	mytun_tx_init(&q->tx, q->map, rings);
+	/* Perhaps set by who opened it. A module without modes has none that is on. */
+	if (!mytun_get_mode(fd, &mode))
+		q->rx.backpressure = mode.flags & MYTUN_MODE_F_BACKPRESSURE;
 	return 0;
+}
+
+int mytun_queue_set_mode(struct mytun_queue *q, uint32_t flags, uint32_t inject)
+{
+	struct mytun_mode mode;
+	int err;
+
+	memset(&mode, 0, sizeof(mode));
+	mode.flags = flags;
+	mode.inject = inject;
+	err = mytun_set_mode(q->fd, &mode);
+	/* Nothing was released since: that is done by the thread that calls. */
+	if (!err)
+		q->rx.backpressure = flags & MYTUN_MODE_F_BACKPRESSURE;
+	return err;
 }
 
 static int queue_setup(struct mytun_queue *q, int fd,

@@ -81,5 +81,36 @@ int mytun_unmap(void *map, size_t size)
 
 int mytun_doorbell(int fd)
 {
-	return result(ioctl(fd, MYTUN_IOC_DOORBELL, 0));
+	return result(ioctl(fd, MYTUN_IOC_DOORBELL, MYTUN_DOORBELL_TX));
+}
+
+int mytun_rx_doorbell(int fd)
+{
+	return result(ioctl(fd, MYTUN_IOC_DOORBELL, MYTUN_DOORBELL_RX));
+}
+
+int mytun_set_mode(int fd, const struct mytun_mode *mode)
+{
+	return result(ioctl(fd, MYTUN_IOC_SET_MODE, mode));
+}
+
+int mytun_get_mode(int fd, struct mytun_mode *mode)
+{
+	return result(ioctl(fd, MYTUN_IOC_GET_MODE, mode));
+}
+
+int mytun_set_eventfds(int fd, int rx, int tx)
+{
+	struct mytun_eventfds eventfds;
+
+	memset(&eventfds, 0, sizeof(eventfds));
+	eventfds.rx = rx;
+	eventfds.tx = tx;
+	return result(ioctl(fd, MYTUN_IOC_EVENTFDS, &eventfds));
+}
+
+int mytun_set_offload(int fd, unsigned int offload)
+{
+	/* An unsigned long for the kernel: the bits are no address. */
+	return result(ioctl(fd, TUNSETOFFLOAD, (unsigned long)offload));
 }

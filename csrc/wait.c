@@ -127,6 +127,11 @@ int mytun_rx_wait(struct mytun_queue *q, int timeout_ms)
 	return wait_result(q, mytun_rx_ready(&q->rx), err);
 }
 
+int mytun_rx_done(struct mytun_queue *q)
+{
+	return mytun_rx_release(&q->rx) ? mytun_rx_doorbell(q->fd) : 0;
+}
+
 int mytun_tx_submit(struct mytun_queue *q)
 {
 	return mytun_tx_publish(&q->tx) ? mytun_doorbell(q->fd) : 0;

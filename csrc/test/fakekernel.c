@@ -161,6 +161,18 @@ bool fake_rx_commit(struct fake_kernel *k, struct mytun_rec *rec, uint32_t pos)
 	return mytun_need_event(event, pos + size, pos);
 }
 
+bool fake_rx_stop(struct fake_kernel *k)
+{
+	uint32_t go = k->rx_pos - k->rings.rx_size / 2;
+	uint32_t cons;
+
+	__atomic_store_n(&k->rx_prod->event, go - 1, __ATOMIC_RELAXED);
+	/* Pairs with the full barrier in mytun_rx_release_to(). */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	cons = __atomic_load_n(&k->rx_cons->pos, __ATOMIC_ACQUIRE);
+	return k->rx_pos - cons > k->rings.rx_size / 2;
+}
+
 int fake_rx_put(struct fake_kernel *k, const void *packet, uint32_t len)
 {
 	uint32_t pos;

@@ -56,6 +56,12 @@ struct mytun_rec *fake_rx_reserve(struct fake_kernel *k, uint32_t len,
 				  uint32_t *pos);
 bool fake_rx_commit(struct fake_kernel *k, struct mytun_rec *rec, uint32_t pos);
 
+/*
+ * Backpressure: the ring is full enough. Asks to be told when half of it is free, and
+ * returns whether it is not yet.
+ */
+bool fake_rx_stop(struct fake_kernel *k);
+
 /* A whole packet at once: -1 no room, else whether the program must be woken. */
 int fake_rx_put(struct fake_kernel *k, const void *packet, uint32_t len);
 

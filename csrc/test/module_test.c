@@ -11,9 +11,11 @@
 #include <net/route.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -81,7 +83,7 @@ static bool host_configure(struct host *h)
 	       !bind(h->sock, (struct sockaddr *)&own, sizeof(own));
 }
 
-static bool host_open(struct host *h, struct mytun_rings rings)
+static bool host_open_mode(struct host *h, struct mytun_rings rings, uint32_t flags)
 {
 	int err;
 
@@ -92,10 +94,18 @@ static bool host_open(struct host *h, struct mytun_rings rings)
 	CHECK_EQ(err, 0);
 	if (err)
 		return false;
+	/* Before the interface is up: with backpressure it gets a queueing discipline. */
+	if (flags)
+		CHECK_EQ(mytun_queue_set_mode(&h->q, flags, MYTUN_INJECT_SOFTIRQ), 0);
 	if (host_configure(h))
 		return true;
 	tap_fail(__FILE__, __LINE__, "can not configure %s", h->name);
 	return false;
+}
+
+static bool host_open(struct host *h, struct mytun_rings rings)
+{
+	return host_open_mode(h, rings, 0);
 }
 
 static void host_close(struct host *h)
@@ -455,6 +465,181 @@ static void lie_is_a_fault(void)
 	host_close(&h);
 }
 
+static void modes(void)
+{
+	struct mytun_rings rings = { .rx_size = 4096, .tx_size = 4096 };
+	struct mytun_mode mode;
+	struct mytun_info info;
+	unsigned char packet[2000];
+	struct host h;
+
+	NEED(host_open(&h, rings));
+	CHECK_EQ(mytun_get_info(h.q.fd, &info), 0);
+	CHECK_EQ(info.mode_flags, MYTUN_MODE_F_ALL);
+	for (uint32_t inject = MYTUN_INJECT_SOFTIRQ; inject <= MYTUN_INJECT_DIRECT; inject++) {
+		/* Some kernels have no threads for it. */
+		if (!(info.injections & 1U << inject) && inject == MYTUN_INJECT_THREAD)
+			continue;
+		CHECK_EQ(mytun_queue_set_mode(&h.q, 0, inject), 0);
+		memset(&mode, 0xff, sizeof(mode));
+		CHECK_EQ(mytun_get_mode(h.q.fd, &mode), 0);
+		CHECK_EQ(mode.flags, 0);
+		CHECK_EQ(mode.inject, inject);
+		CHECK_EQ(transmit(&h.q, 100, inject), 0);
+		CHECK_EQ(mytun_tx_submit(&h.q), 0);
+		CHECK_EQ(recv(h.sock, packet, sizeof(packet), 0), 100);
+		CHECK(pattern_is(packet, 100, inject));
+	}
+	CHECK_EQ(mytun_queue_set_mode(&h.q, MYTUN_MODE_F_RECORDS, 0), -EINVAL);
+	CHECK_EQ(mytun_queue_set_mode(&h.q, 1U << 31, 0), -EINVAL);
+	CHECK_EQ(mytun_queue_set_mode(&h.q, 0, 31), -EINVAL);
+	CHECK(!h.q.rx.backpressure);
+	CHECK_EQ(mytun_queue_set_mode(&h.q, MYTUN_MODE_F_BACKPRESSURE, 0), 0);
+	CHECK(h.q.rx.backpressure);
+	CHECK_EQ(mytun_queue_set_mode(&h.q, 0, 0), 0);
+	CHECK(!h.q.rx.backpressure);
+	host_close(&h);
+}
+
+#define HELD_PACKETS 1000
+
+static void *send_many(void *arg)
+{
+	for (uint32_t n = 0; n < HELD_PACKETS; n++)
+		host_send(arg, 1000, n);
+	return NULL;
+}
+
+/* The sender blocks in send(2), and no packet is lost. */
+static void backpressure_holds(void)
+{
+	struct mytun_rings rings = { .rx_size = 1 << 14, .tx_size = 4096 };
+	struct mytun_rec *rec;
+	pthread_t thread;
+	struct host h;
+
+	NEED(host_open_mode(&h, rings, MYTUN_MODE_F_BACKPRESSURE));
+	pthread_create(&thread, NULL, send_many, &h);
+	for (uint32_t n = 0; n < HELD_PACKETS; n++) {
+		rec = next_sent(&h.q, 3000);
+		if (!rec) {
+			tap_fail(__FILE__, __LINE__, "packet %u does not come", n);
+			break;
+		}
+		CHECK(pattern_is(mytun_rec_data(rec) + HEADERS, 1000, n));
+		/* Some are kept for a while. */
+		if (n % 4 == 0)
+			CHECK_EQ(mytun_rx_done(&h.q), 0);
+	}
+	mytun_rx_done(&h.q);
+	pthread_join(thread, NULL);
+	CHECK_EQ(mytun_ring_drops(h.q.rx.prod), 0);
+	host_close(&h);
+}
+
+static bool signalled(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint64_t count;
+
+	return poll(&pfd, 1, 500) == 1 && read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
+static void eventfds(void)
+{
+	struct mytun_rings rings = { .rx_size = 1 << 16, .tx_size = 4096 };
+	int rx = eventfd(0, EFD_NONBLOCK), tx = eventfd(0, EFD_NONBLOCK);
+	struct host h;
+
+	NEED(host_open(&h, rings));
+	CHECK_EQ(mytun_set_eventfds(h.q.fd, h.sock, -1), -EINVAL);
+	CHECK_EQ(mytun_set_eventfds(h.q.fd, 1000, -1), -EBADF);
+	CHECK_EQ(mytun_set_eventfds(h.q.fd, rx, tx), 0);
+	/* Nothing that came before is missed. */
+	CHECK(signalled(rx));
+	CHECK(signalled(tx));
+	drain(&h);
+	signalled(rx);
+	CHECK_EQ(mytun_rx_arm(&h.q.rx), 0);
+	host_send(&h, 100, 1);
+	CHECK(signalled(rx));
+	CHECK(next_sent(&h.q, 0));
+	CHECK_EQ(mytun_set_eventfds(h.q.fd, -1, -1), 0);
+	CHECK_EQ(mytun_set_eventfds(h.q.fd, rx, -1), 0);
+	signalled(rx);
+	CHECK_EQ(mytun_detach(h.q.fd), 0);
+	CHECK(signalled(rx));
+	close(rx);
+	close(tx);
+	host_close(&h);
+}
+
+static void records_both_ways(void)
+{
+	struct mytun_mode mode = { .flags = MYTUN_MODE_F_RECORDS };
+	_Alignas(struct mytun_rec) unsigned char buf[16384];
+	struct host h = { .name = "lib%d" };
+	size_t used = 0, pos = 0;
+	uint32_t next = 0;
+	ssize_t got;
+
+	h.q.fd = mytun_open(NULL);
+	NEED(h.q.fd >= 0);
+	CHECK_EQ(mytun_attach(h.q.fd, h.name, IFF_TUN | IFF_NO_PI), 0);
+	CHECK_EQ(mytun_set_mode(h.q.fd, &mode), 0);
+	NEED(host_configure(&h));
+
+	for (uint32_t n = 0; n < 8; n++) {
+		uint32_t len = pattern_len(n, 1000);
+		struct mytun_rec *rec = mytun_records_put(buf, sizeof(buf), &used,
+							  (uint32_t)HEADERS + len);
+
+		NEED(rec);
+		put_packet(mytun_rec_data(rec), len, n);
+	}
+	CHECK_EQ(write(h.q.fd, buf, used), used);
+	for (uint32_t n = 0; n < 8; n++) {
+		got = recv(h.sock, buf, sizeof(buf), 0);
+		CHECK_EQ(got, pattern_len(n, 1000));
+		CHECK(got > 0 && pattern_is(buf, (uint32_t)got, n));
+	}
+
+	for (uint32_t n = 0; n < 8; n++)
+		host_send(&h, 100, n);
+	while (next < 8) {
+		struct mytun_rec *rec;
+		struct iphdr ip;
+
+		got = read(h.q.fd, buf, sizeof(buf));
+		NEED(got > 0);
+		for (pos = 0; (rec = mytun_records_next(buf, (size_t)got, &pos));) {
+			memcpy(&ip, mytun_rec_data(rec), sizeof(ip));
+			if (ip.version != 4 || ip.protocol != IPPROTO_UDP)
+				continue;
+			CHECK_EQ(rec->len, HEADERS + 100);
+			CHECK(pattern_is(mytun_rec_data(rec) + HEADERS, 100, next++));
+		}
+		CHECK_EQ(pos, got);
+	}
+	CHECK_EQ(read(h.q.fd, buf, sizeof(buf)), -1);
+	CHECK_EQ(errno, EAGAIN);
+	mytun_close(h.q.fd);
+	close(h.sock);
+}
+
+static void offload(void)
+{
+	struct mytun_rings rings = { .rx_size = 4096, .tx_size = 4096 };
+	struct host h;
+
+	NEED(host_open(&h, rings));
+	CHECK_EQ(mytun_set_offload(h.q.fd, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6), 0);
+	CHECK_EQ(mytun_set_offload(h.q.fd, 1U << 31), -EINVAL);
+	CHECK_EQ(mytun_set_offload(h.q.fd, 0), 0);
+	host_close(&h);
+	CHECK_EQ(mytun_set_offload(-1, 0), -EBADF);
+}
+
 static const struct test module_tests[] = {
 	{ "info_and_errors", info_and_errors },
 	{ "receives_in_order", receives_in_order },
@@ -466,6 +651,11 @@ static const struct test module_tests[] = {
 	{ "down_consumes_and_tells", down_consumes_and_tells },
 	{ "detach_ends_waiting", detach_ends_waiting },
 	{ "lie_is_a_fault", lie_is_a_fault },
+	{ "modes", modes },
+	{ "backpressure_holds", backpressure_holds },
+	{ "eventfds", eventfds },
+	{ "records_both_ways", records_both_ways },
+	{ "offload", offload },
 	{ NULL, NULL },
 };
 

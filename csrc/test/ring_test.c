@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The ring operations, one step at a time. */
+#include <linux/virtio_net.h>
 #include <string.h>
 
 #include "pattern.h"
@@ -314,6 +315,123 @@ static void rx_owner_changes(void)
 	NEED(rec);
 	CHECK(!memcmp(mytun_rec_data(rec), "two", 3));
 	rig_close(&rig);
+}
+
+static void rx_release_tells_who_waits_for_room(void)
+{
+	struct mytun_rx_ring *rx;
+	char packet[480] = { 1 };
+	uint32_t half = 0;
+	struct rig rig;
+
+	for (int on = 0; on < 2; on++) {
+		NEED(rig_open(&rig, K, K, NEAR_WRAP));
+		rx = &rig.queue.rx;
+		rx->backpressure = on;
+		for (int n = 0; n < 8; n++)
+			CHECK(fake_rx_put(&rig.kernel, packet, sizeof(packet)) >= 0);
+		CHECK(fake_rx_stop(&rig.kernel));
+		for (int n = 0; n < 8; n++) {
+			NEED(mytun_rx_peek(rx));
+			if (n == 3)
+				half = mytun_rx_pos(rx);
+		}
+		CHECK(!mytun_rx_release_to(rx, half - 512));
+		CHECK(fake_rx_stop(&rig.kernel));
+		CHECK_EQ(mytun_rx_release_to(rx, half), on);
+		CHECK(!fake_rx_stop(&rig.kernel));
+		/* Once is enough. */
+		CHECK(!mytun_rx_release(rx));
+		CHECK(!mytun_rx_release(rx));
+		rig_close(&rig);
+	}
+}
+
+static void vnet_fields(void)
+{
+	struct mytun_rec rec;
+
+	memset(&rec, 0xff, sizeof(rec));
+	mytun_rec_init(&rec, 100);
+	CHECK_EQ(rec.size, 144);
+	CHECK_EQ(rec.len, 100);
+	CHECK_EQ(rec.off, 32);
+	CHECK_EQ(rec.flags | rec.hash | rec.proto | rec.reserved | rec.reserved2, 0);
+	CHECK_EQ(rec.vnet_flags | rec.gso_type | rec.hdr_len | rec.gso_size, 0);
+	CHECK_EQ(rec.csum_start | rec.csum_offset, 0);
+
+	mytun_rec_set_verified(&rec);
+	CHECK_EQ(rec.vnet_flags, VIRTIO_NET_HDR_F_DATA_VALID);
+
+	mytun_rec_init(&rec, 100);
+	mytun_rec_set_csum(&rec, 20, 16);
+	mytun_rec_set_gso(&rec, VIRTIO_NET_HDR_GSO_TCPV4, 1448, 52);
+	CHECK_EQ(rec.vnet_flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+	CHECK_EQ(rec.csum_start, 20);
+	CHECK_EQ(rec.csum_offset, 16);
+	CHECK_EQ(rec.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+	CHECK_EQ(rec.gso_size, 1448);
+	CHECK_EQ(rec.hdr_len, 52);
+}
+
+static void records_of_a_buffer(void)
+{
+	uint64_t buf[64];
+	size_t used = 0, pos = 0;
+	struct mytun_rec *rec;
+
+	for (uint32_t n = 0; n < 4; n++) {
+		rec = mytun_records_put(buf, sizeof(buf), &used, 60 + n);
+		NEED(rec);
+		pattern_fill(mytun_rec_data(rec), 60 + n, n);
+	}
+	CHECK_EQ(used, 96 * 3 + 96);
+	CHECK(!mytun_records_put(buf, sizeof(buf), &used, 97));
+	CHECK(!mytun_records_put(buf, sizeof(buf), &used, UINT32_MAX));
+	CHECK(mytun_records_put(buf, sizeof(buf), &used, 96));
+	CHECK_EQ(used, sizeof(buf));
+	CHECK(!mytun_records_put(buf, sizeof(buf), &used, 0));
+
+	for (uint32_t n = 0; n < 4; n++) {
+		rec = mytun_records_next(buf, sizeof(buf), &pos);
+		NEED(rec);
+		CHECK_EQ(rec->len, 60 + n);
+		CHECK(pattern_is(mytun_rec_data(rec), rec->len, n));
+	}
+	NEED(mytun_records_next(buf, sizeof(buf), &pos));
+	CHECK_EQ(pos, sizeof(buf));
+	CHECK(!mytun_records_next(buf, sizeof(buf), &pos));
+	CHECK(!mytun_records_next(buf, 0, &pos));
+}
+
+static void records_that_can_not_be(void)
+{
+	static const struct {
+		uint32_t size, len;
+		uint16_t off;
+		size_t got;
+	} rows[] = {
+		{ 96, 64, 32, 95 },
+		{ 96, 65, 32, 96 },
+		{ 96, 64, 33, 96 },
+		{ 96, 0, 97, 96 },
+		{ 16, 0, 16, 96 },
+		{ 0, 0, 32, 96 },
+		{ 96, UINT32_MAX, 32, 96 },
+		{ 96, 64, 32, 31 },
+	};
+	struct mytun_rec recs[3];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t pos = 0;
+
+		mytun_rec_init(recs, 0);
+		recs->size = rows[i].size;
+		recs->len = rows[i].len;
+		recs->off = rows[i].off;
+		if (mytun_records_next(recs, rows[i].got, &pos) || pos)
+			tap_fail(__FILE__, __LINE__, "row %zu is a record", i);
+	}
 }
 
 static void errors_and_drops(void)
@@ -638,6 +756,10 @@ const struct test ring_tests[] = {
 	{ "rx_leased_records_are_no_news", rx_leased_records_are_no_news },
 	{ "rx_bad_size_ends_it", rx_bad_size_ends_it },
 	{ "rx_owner_changes", rx_owner_changes },
+	{ "rx_release_tells_who_waits_for_room", rx_release_tells_who_waits_for_room },
+	{ "vnet_fields", vnet_fields },
+	{ "records_of_a_buffer", records_of_a_buffer },
+	{ "records_that_can_not_be", records_that_can_not_be },
 	{ "errors_and_drops", errors_and_drops },
 	{ "tx_reserve_commit_publish", tx_reserve_commit_publish },
 	{ "tx_commit_returns_the_tail", tx_commit_returns_the_tail },

@@ -33,6 +33,8 @@ static const char usage[] =
 	"  --batch N        records that a producer publishes at once (1)\n"
 	"  --sleep FD       read 8 bytes here to sleep; without: spin\n"
 	"  --wake FD        write 8 bytes here to wake the other side\n"
+	"  --backpressure   rx wakes the other side when it waits for room, and kernel-rx\n"
+	"                   waits for that instead of looking again\n"
 	"  --pos P          create: where all positions begin (0)\n"
 	"\n"
 	"Exits with 0 when all records were right, 1 when not, 2 for a wrong usage.\n"
@@ -41,6 +43,7 @@ static const char usage[] =
 struct peer {
 	int fd, sleep_fd, wake_fd;
 	uint32_t count, max_len, batch, pos;
+	bool backpressure;
 	struct mytun_rings rings;
 	void *map;
 };
@@ -92,13 +95,14 @@ static void run_rx(struct peer *p)
 	int ready;
 
 	mytun_rx_init(&rx, p->map, &p->rings);
+	rx.backpressure = p->backpressure;
 	while (n < p->count) {
 		while (n < p->count && (rec = mytun_rx_peek(&rx))) {
 			if (rec->off != sizeof(*rec) + p->rings.rx_headroom)
 				die(1, "record %u has offset %u", n, rec->off);
 			check(p, mytun_rec_data(rec), rec->len, n++);
 		}
-		mytun_rx_release(&rx);
+		peer_wake(p, mytun_rx_release(&rx));
 		if (n == p->count)
 			break;
 		ready = mytun_rx_arm(&rx);
@@ -143,9 +147,13 @@ static void run_kernel_rx(struct peer *p)
 	fake_kernel_init(&k, p->map, &p->rings);
 	for (uint32_t n = 0; n < p->count; n++) {
 		len = pattern_len(n, p->max_len);
-		/* The module would drop: nothing tells it that there is room. */
-		while (!(rec = fake_rx_reserve(&k, len, &pos)))
-			sched_yield();
+		while (!(rec = fake_rx_reserve(&k, len, &pos))) {
+			/* The module would drop: nothing tells it that there is room. */
+			if (!p->backpressure)
+				sched_yield();
+			else if (fake_rx_stop(&k))
+				peer_sleep(p, n);
+		}
 		pattern_fill(mytun_rec_data(rec), len, n);
 		peer_wake(p, fake_rx_commit(&k, rec, pos));
 	}
@@ -208,12 +216,13 @@ static void parse(struct peer *p, int argc, char **argv)
 		{ "sleep", 1, NULL, 's' },
 		{ "wake", 1, NULL, 'w' },
 		{ "pos", 1, NULL, 'p' },
+		{ "backpressure", 0, NULL, 'B' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-		uint32_t n = c == '?' ? 0 : number(optarg);
+		uint32_t n = optarg ? number(optarg) : 0;
 
 		switch (c) {
 		case 'f':
@@ -249,6 +258,9 @@ static void parse(struct peer *p, int argc, char **argv)
 		case 'p':
 			p->pos = n;
 			break;
+		case 'B':
+			p->backpressure = true;
+			break;
 		default:
 			fputs(usage, stderr);
 			exit(2);
@@ -276,7 +288,14 @@ static void create(struct peer *p, char **command)
 
 int main(int argc, char **argv)
 {
-	struct peer p = { -1, -1, -1, 1000, 1500, 1, 0, { 0 }, NULL };
+	struct peer p = {
+		.fd = -1,
+		.sleep_fd = -1,
+		.wake_fd = -1,
+		.count = 1000,
+		.max_len = 1500,
+		.batch = 1,
+	};
 
 	if (argc < 2 || !strcmp(argv[1], "--help")) {
 		fputs(usage, argc < 2 ? stderr : stdout);

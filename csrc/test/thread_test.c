@@ -81,6 +81,75 @@ static void *rx_produce(void *arg)
 	return NULL;
 }
 
+/* One CPU that, when the ring is full, waits for the program to say that it is not. */
+static void *rx_produce_held(void *arg)
+{
+	struct pair *p = arg;
+	struct fake_kernel *k = &p->rig.kernel;
+	struct mytun_rec *rec;
+	uint32_t len, pos;
+
+	for (uint32_t n = 0; n < TEST_RECORDS / PRODUCERS * PRODUCERS; n++) {
+		len = pattern_len(n, MAX_LEN);
+		while (!(rec = fake_rx_reserve(k, len, &pos))) {
+			if (fake_rx_stop(k) && !wake_wait(p->to_kernel)) {
+				tap_fail(__FILE__, __LINE__, "held at %u", n);
+				return NULL;
+			}
+		}
+		pattern_fill(mytun_rec_data(rec), len, n);
+		kernel_wakes_program(p, fake_rx_commit(k, rec, pos));
+	}
+	return NULL;
+}
+
+/* Gives back in pieces, as a program does that keeps some records longer. */
+static void rx_consume_held(struct pair *p)
+{
+	struct mytun_rx_ring *rx = &p->rig.queue.rx;
+	const uint32_t all = TEST_RECORDS / PRODUCERS * PRODUCERS;
+	struct mytun_rec *rec;
+	uint32_t kept = 0;
+
+	rx->backpressure = true;
+	for (uint32_t n = 0; n < all;) {
+		rec = mytun_rx_peek(rx);
+		if (rec) {
+			if (rec->len != pattern_len(n, MAX_LEN) ||
+			    !pattern_is(mytun_rec_data(rec), rec->len, n)) {
+				tap_fail(__FILE__, __LINE__, "record %u", n);
+				return;
+			}
+			if (++n % 8)
+				continue;
+		}
+		if (kept && mytun_rx_release_to(rx, kept))
+			wake(p->to_kernel);
+		kept = mytun_rx_pos(rx);
+		if (rec)
+			continue;
+		if (mytun_rx_release(rx))
+			wake(p->to_kernel);
+		kept = 0;
+		if (mytun_rx_arm(rx) == 0 && !wake_wait(p->to_program)) {
+			tap_fail(__FILE__, __LINE__, "lost after %u", n);
+			return;
+		}
+	}
+}
+
+static void rx_backpressure(void)
+{
+	struct pair pair;
+	pthread_t thread;
+
+	NEED(pair_open(&pair));
+	pthread_create(&thread, NULL, rx_produce_held, &pair);
+	rx_consume_held(&pair);
+	pthread_join(thread, NULL);
+	pair_close(&pair);
+}
+
 static bool rx_check(struct mytun_rec *rec, uint32_t *n)
 {
 	uint32_t want;
@@ -222,6 +291,7 @@ static void tx_one_producer(void)
 
 const struct test thread_tests[] = {
 	{ "rx_two_producers", rx_two_producers },
+	{ "rx_backpressure", rx_backpressure },
 	{ "tx_one_producer", tx_one_producer },
 	{ NULL, NULL },
 };

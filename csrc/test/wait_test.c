@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Waiting and the doorbell. The linker puts the functions below in the place of
- * poll(2) and mytun_doorbell() (--wrap), so that a test says what the kernel
+ * poll(2), mytun_doorbell() and mytun_rx_doorbell() (--wrap), so that a test says what the kernel
  * answers, and does, while the program sleeps.
  */
 #include <poll.h>
@@ -16,10 +16,11 @@
 int __wrap_poll(struct pollfd *fds, nfds_t nfds, int timeout);
 int __real_poll(struct pollfd *fds, nfds_t nfds, int timeout);
 int __wrap_mytun_doorbell(int fd);
+int __wrap_mytun_rx_doorbell(int fd);
 
 /* What the fake poll does; on_poll returns as poll(2), -errno for an error. */
 static int (*on_poll)(struct pollfd *pfd, int timeout);
-static int polls, doorbells, doorbell_answer;
+static int polls, doorbells, rx_doorbells, doorbell_answer;
 static struct rig rig;
 
 int __wrap_poll(struct pollfd *fds, nfds_t nfds, int timeout)
@@ -44,6 +45,13 @@ int __wrap_mytun_doorbell(int fd)
 	return doorbell_answer;
 }
 
+int __wrap_mytun_rx_doorbell(int fd)
+{
+	(void)fd;
+	rx_doorbells++;
+	return doorbell_answer;
+}
+
 static bool begin(int (*poll_does)(struct pollfd *pfd, int timeout))
 {
 	if (!rig_open(&rig, K, K, (uint32_t)-64))
@@ -51,6 +59,7 @@ static bool begin(int (*poll_does)(struct pollfd *pfd, int timeout))
 	on_poll = poll_does;
 	polls = 0;
 	doorbells = 0;
+	rx_doorbells = 0;
 	doorbell_answer = 0;
 	return true;
 }
@@ -322,6 +331,35 @@ static void tx_wait_errors(void)
 	end();
 }
 
+static void rx_done_rings_when_needed(void)
+{
+	char packet[1000];
+
+	memset(packet, 1, sizeof(packet));
+	NEED(begin(poll_never));
+	for (int on = 0; on < 2; on++) {
+		rig.queue.rx.backpressure = on;
+		for (int n = 0; n < 3; n++)
+			CHECK(fake_rx_put(&rig.kernel, packet, sizeof(packet)) >= 0);
+		CHECK(fake_rx_stop(&rig.kernel));
+		while (mytun_rx_peek(&rig.queue.rx))
+			;
+		CHECK_EQ(mytun_rx_done(&rig.queue), 0);
+		CHECK_EQ(mytun_rx_done(&rig.queue), 0);
+		CHECK_EQ(rx_doorbells, on);
+		CHECK_EQ(rig.kernel.rx_cons->pos, rig.kernel.rx_pos);
+	}
+	for (int n = 0; n < 3; n++)
+		CHECK(fake_rx_put(&rig.kernel, packet, sizeof(packet)) >= 0);
+	CHECK(fake_rx_stop(&rig.kernel));
+	while (mytun_rx_peek(&rig.queue.rx))
+		;
+	doorbell_answer = -EBADFD;
+	CHECK_EQ(mytun_rx_done(&rig.queue), -EBADFD);
+	CHECK_EQ(doorbells, 0);
+	end();
+}
+
 static void tx_wait_never_spins(void)
 {
 	NEED(begin(poll_always_in_vain));
@@ -338,6 +376,7 @@ const struct test wait_tests[] = {
 	{ "rx_wait_never_spins", rx_wait_never_spins },
 	{ "rx_wait_errors", rx_wait_errors },
 	{ "rx_wait_packet_before_the_end", rx_wait_packet_before_the_end },
+	{ "rx_done_rings_when_needed", rx_done_rings_when_needed },
 	{ "tx_submit_rings_when_needed", tx_submit_rings_when_needed },
 	{ "tx_wait_sleeps_until_it_fits", tx_wait_sleeps_until_it_fits },
 	{ "tx_wait_errors", tx_wait_errors },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Package packet builds and reads UDP packets over IPv4 and IPv6, for tests and
+// Package packet builds and reads UDP and TCP packets over IPv4 and IPv6, for tests and
 // measurements: what a program on the other side of a TUN interface would send.
 package packet
 
@@ -101,7 +101,7 @@ func AppendEthernet(b []byte, dst, src [6]byte, proto uint16) []byte {
 // ParseUDP reads an IP packet with a UDP datagram, and checks its lengths and
 // checksums. The payload is a part of pkt.
 func ParseUDP(pkt []byte) (src, dst netip.AddrPort, payload []byte, err error) {
-	from, to, udp, err := parseIP(pkt)
+	from, to, udp, err := parseIP(pkt, protoUDP, ErrNotUDP)
 	if err != nil {
 		return src, dst, nil, err
 	}
@@ -116,9 +116,11 @@ func ParseUDP(pkt []byte) (src, dst netip.AddrPort, payload []byte, err error) {
 	return src, dst, udp[UDPLen:], nil
 }
 
-func parseIP(pkt []byte) (src, dst netip.Addr, payload []byte, err error) {
+// parseIP returns the payload of an IP packet of that protocol; other is the error
+// for those of others.
+func parseIP(pkt []byte, proto byte, other error) (src, dst netip.Addr, payload []byte, err error) {
 	switch {
-	case len(pkt) >= IPv4Len && pkt[0] == 0x45 && pkt[9] == protoUDP && pkt[6]&0x3f|pkt[7] == 0:
+	case len(pkt) >= IPv4Len && pkt[0] == 0x45 && pkt[9] == proto && pkt[6]&0x3f|pkt[7] == 0:
 		if int(binary.BigEndian.Uint16(pkt[2:])) != len(pkt) {
 			return src, dst, nil, ErrLength
 		}
@@ -128,7 +130,7 @@ func parseIP(pkt []byte) (src, dst netip.Addr, payload []byte, err error) {
 		src, _ = netip.AddrFromSlice(pkt[12:16])
 		dst, _ = netip.AddrFromSlice(pkt[16:20])
 		return src, dst, pkt[IPv4Len:], nil
-	case len(pkt) >= IPv6Len && pkt[0]>>4 == 6 && pkt[6] == protoUDP:
+	case len(pkt) >= IPv6Len && pkt[0]>>4 == 6 && pkt[6] == proto:
 		if int(binary.BigEndian.Uint16(pkt[4:])) != len(pkt)-IPv6Len {
 			return src, dst, nil, ErrLength
 		}
@@ -136,7 +138,13 @@ func parseIP(pkt []byte) (src, dst netip.Addr, payload []byte, err error) {
 		dst, _ = netip.AddrFromSlice(pkt[24:40])
 		return src, dst, pkt[IPv6Len:], nil
 	}
-	return src, dst, nil, ErrNotUDP
+	return src, dst, nil, other
+}
+
+// PseudoUDP is what an unfinished UDP packet has for its checksum: the sum over the
+// pseudo header of a datagram of length bytes, its header included.
+func PseudoUDP(src, dst netip.Addr, length int) uint16 {
+	return fold(pseudo(src, dst, protoUDP, length))
 }
 
 // pseudo is the sum over the pseudo header of a protocol.

@@ -68,6 +68,29 @@ func Unmap(b []byte) error { return unix.Munmap(b) }
 // tells Go's scheduler of the system call.
 func Doorbell(fd int) error { return ioctl(fd, uapi.IocDoorbell, nil) }
 
+// RxDoorbell tells the kernel that there is room again in the RX ring. It never
+// blocks.
+func RxDoorbell(fd int) error {
+	return unix.IoctlSetInt(fd, uapi.IocDoorbell, uapi.DoorbellRx)
+}
+
+// SetMode changes how an attached queue works.
+func SetMode(fd int, m *uapi.Mode) error {
+	return ioctl(fd, uapi.IocSetMode, unsafe.Pointer(m))
+}
+
+// GetMode tells how an attached queue works.
+func GetMode(fd int) (m uapi.Mode, err error) {
+	err = ioctl(fd, uapi.IocGetMode, unsafe.Pointer(&m))
+	return m, err
+}
+
+// SetOffload says which unfinished packets the program takes: TUN_F_CSUM and others
+// of if_tun.h.
+func SetOffload(fd int, offload uint) error {
+	return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, int(offload))
+}
+
 // Detach takes the queue off its interface, though it may be mapped.
 func Detach(fd int) error { return ioctl(fd, uapi.IocDetach, nil) }
 
