@@ -89,6 +89,8 @@ static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
 	 */
 	if (mytun_rings_get(q))
 		mytun_inject_kick(q);
+	/* Who had the index before may have left its senders waiting. */
+	mytun_senders_go(q);
 }
 
 /*
@@ -116,6 +118,8 @@ static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *
 	netif_set_real_num_tx_queues(md->dev, max(last, 1U));
 	if (md->flows)
 		mytun_flows_forget(md->flows, hole, last);
+	/* Those of the queue that left, or of the one that took its place. */
+	netif_tx_wake_queue(netdev_get_tx_queue(md->dev, hole));
 	mytun_readq_purge(q);
 	mytun_writeq_purge(q);
 }

@@ -42,6 +42,8 @@ static int mytun_open(struct inode *inode, struct file *file)
 	RCU_INIT_POINTER(q->md, NULL);
 	q->rings = NULL;
 	memset(&q->mode, 0, sizeof(q->mode));
+	q->held = false;
+	atomic_set(&q->taken, 0);
 	q->fasync = NULL;
 	RCU_INIT_POINTER(q->rx_eventfd, NULL);
 	RCU_INIT_POINTER(q->tx_eventfd, NULL);

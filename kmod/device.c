@@ -88,6 +88,10 @@ static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
 	if (unlikely(!q)) {
 		mytun_tx_dropped_inc(dev);
 		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
+	} else if (unlikely(READ_ONCE(q->mode.flags) & MYTUN_MODE_F_BACKPRESSURE) &&
+		   mytun_hold(md, q, skb)) {
+		rcu_read_unlock();
+		return NETDEV_TX_BUSY;
 	} else if (skb_is_gso(skb) && !mytun_takes(md, skb) &&
 		   (READ_ONCE(md->filtering) || !mytun_rings_get(q) || !mytun_can_cut(skb))) {
 		sent = mytun_deliver_segments(md, q, skb);

@@ -10,6 +10,8 @@ static const char *const mytun_queue_stats[] = {
 	"rx_q%u_bytes",
 	"rx_q%u_drops",
 	"rx_q%u_wakeups",
+	"rx_q%u_holds",
+	"rx_q%u_doorbells",
 	"tx_q%u_packets",
 	"tx_q%u_bytes",
 	"tx_q%u_drops",
@@ -76,6 +78,8 @@ static void mytun_get_ethtool_stats(struct net_device *dev, struct ethtool_stats
 		r = mytun_rings_get(rtnl_dereference(md->queues[i]));
 		if (r) {
 			data = mytun_put_totals(data, &r->rx.counters);
+			*data++ = atomic64_read(&r->rx.holds);
+			*data++ = atomic64_read(&r->rx.doorbells);
 			data = mytun_put_totals(data, &r->tx.counters);
 			*data++ = atomic64_read(&r->tx.doorbells);
 			*data++ = READ_ONCE(r->fault);

@@ -101,6 +101,8 @@ struct mytun_totals {
  * @cons_page: the program's, read once and checked
  * @data:     the data area, mapped twice in a row
  * @counters: see there
+ * @holds:    how often senders had to wait for room
+ * @doorbells: how often the program rang for this ring
  */
 struct mytun_ring_rx {
 	spinlock_t lock; /* see above */
@@ -113,6 +115,8 @@ struct mytun_ring_rx {
 	const struct mytun_end *cons_page;
 	u8 *data;
 	struct mytun_counters counters;
+	atomic64_t holds;
+	atomic64_t doorbells;
 };
 
 /**
@@ -123,7 +127,7 @@ struct mytun_ring_rx {
  * @cons_page: published, never read
  * @data:      the data area, mapped twice in a row
  * @counters:  written by whoever consumes the ring
- * @doorbells: how often the program rang
+ * @doorbells: how often the program rang for this ring
  */
 struct mytun_ring_tx {
 	u32 pos;
@@ -169,6 +173,8 @@ struct mytun_rings_mem {
  * @mode:     MYTUN_IOC_SET_MODE; written under RTNL, its fields read anywhere;
  *            @mode.inject only while nobody consumes the TX ring
  * @readq:    packets for read(2), while there are no rings
+ * @held:     senders wait for packets to be taken out of @readq
+ * @taken:    packets that were, since
  * @fasync:   whom to send SIGIO
  * @rx_eventfd: MYTUN_IOC_EVENTFDS; written under RTNL
  * @tx_eventfd: MYTUN_IOC_EVENTFDS; written under RTNL
@@ -193,6 +199,8 @@ struct mytun_queue {
 	struct mytun_rings_mem *rings;
 	struct mytun_mode mode;
 	struct ptr_ring readq;
+	bool held;
+	atomic_t taken;
 	struct fasync_struct *fasync;
 	struct eventfd_ctx __rcu *rx_eventfd;
 	struct eventfd_ctx __rcu *tx_eventfd;
@@ -400,6 +408,12 @@ void mytun_filtering_update(struct mytun_dev *md);
 void mytun_filters_free(struct mytun_dev *md);
 bool mytun_filter(const struct mytun_dev *md, const struct mytun_queue *q, struct sk_buff *skb);
 
+/* backpressure.c */
+bool mytun_hold(struct mytun_dev *md, struct mytun_queue *q, const struct sk_buff *skb);
+void mytun_senders_go(struct mytun_queue *q);
+void mytun_readq_taken(struct mytun_queue *q);
+void mytun_backpressure_wanted(struct net_device *dev);
+
 /* eventfd.c */
 void mytun_eventfds_signal(struct mytun_queue *q, __poll_t events);
 void mytun_eventfds_release(struct mytun_queue *q);
@@ -434,7 +448,7 @@ int mytun_link_fill(struct sk_buff *skb, const struct net_device *dev);
 int mytun_set_link_type(struct mytun_dev *md, unsigned long type);
 
 /* mode.c */
-#define MYTUN_MODE_FLAGS_SERVED MYTUN_MODE_F_RECORDS
+#define MYTUN_MODE_FLAGS_SERVED (MYTUN_MODE_F_BACKPRESSURE | MYTUN_MODE_F_RECORDS)
 long mytun_ioc_set_mode(struct mytun_queue *q, const void __user *argp);
 long mytun_ioc_get_mode(struct mytun_queue *q, void __user *argp);
 
@@ -496,9 +510,15 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 		   struct sk_buff *skb);
 int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb, int vlan_hlen);
 
+/* Bytes of an RX record for a packet of @len bytes. */
+static inline u32 mytun_rx_need(const struct mytun_ring_rx *rx, u32 len)
+{
+	return ALIGN(rx->room + len, MYTUN_REC_ALIGN);
+}
+
 /* ring_tx.c */
 int mytun_ring_tx_poll(struct napi_struct *napi, int budget);
-int mytun_doorbell(struct mytun_queue *q);
+int mytun_doorbell(struct mytun_queue *q, unsigned long which);
 __be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto);
 bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head);
 

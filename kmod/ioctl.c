@@ -83,7 +83,7 @@ static long mytun_own_ioctl(struct mytun_queue *q, unsigned int cmd, unsigned lo
 {
 	switch (cmd) {
 	case MYTUN_IOC_DOORBELL:
-		return arg ? -EINVAL : mytun_doorbell(q);
+		return mytun_doorbell(q, arg);
 	case MYTUN_IOC_RINGS:
 		return mytun_ioc_rings(q, (void __user *)arg);
 	case MYTUN_IOC_DETACH:

@@ -22,6 +22,7 @@ static int mytun_mode_check(const struct mytun_queue *q, const struct mytun_mode
 static int mytun_mode_set(struct mytun_queue *q, const struct mytun_mode *mode)
 {
 	struct mytun_dev *md = rtnl_dereference(q->md);
+	u32 had;
 	int err;
 
 	ASSERT_RTNL();
@@ -34,7 +35,15 @@ static int mytun_mode_set(struct mytun_queue *q, const struct mytun_mode *mode)
 	err = mytun_inject_set(md, q, mode->inject);
 	if (err)
 		return err;
+	had = q->mode.flags;
 	WRITE_ONCE(q->mode.flags, mode->flags);
+	if (mode->flags & MYTUN_MODE_F_BACKPRESSURE) {
+		mytun_backpressure_wanted(md->dev);
+	} else if (had & MYTUN_MODE_F_BACKPRESSURE) {
+		/* Nobody stops it any more who has not seen the change. */
+		synchronize_net();
+		mytun_senders_go(q);
+	}
 	return 0;
 }
 

@@ -22,6 +22,9 @@ static int mytun_readqs_resize(struct mytun_dev *md)
 	err = mytun_ptr_rings_resize(rings, n, md->dev->tx_queue_len ?: 1, GFP_KERNEL,
 				     mytun_skb_free);
 	kfree(rings);
+	/* They may wait for more packets to be taken than there are now. */
+	list_for_each_entry(q, &md->members, member)
+		mytun_senders_go(q);
 	return err;
 }
 

@@ -175,6 +175,7 @@ ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		kfree_skb(skb);
 		return -EBADFD;
 	}
+	mytun_readq_taken(q);
 	ret = mytun_put_user(md, skb, to);
 	mytun_put(md);
 

@@ -49,8 +49,10 @@ static bool mytun_readq_take(struct mytun_queue *q, struct sk_buff *skb)
 		__ptr_ring_consume(&q->readq);
 	spin_unlock_bh(&q->readq.consumer_lock);
 
-	if (mine) /* the queue's reference, not the last */
-		consume_skb(skb);
+	if (mine) {
+		mytun_readq_taken(q);
+		consume_skb(skb); /* the queue's reference, not the last */
+	}
 	return mine;
 }
 

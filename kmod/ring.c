@@ -279,6 +279,7 @@ int mytun_rings_set(struct mytun_queue *q, struct mytun_rings_mem *r)
 		mytun_inject_kick(q);
 	}
 	mytun_rings_came(md);
+	mytun_senders_go(q);
 	mytun_wake(q, EPOLLIN | EPOLLOUT);
 	return 0;
 }
@@ -369,6 +370,8 @@ void mytun_rings_fault(struct mytun_queue *q, struct mytun_rings_mem *r)
 {
 	WRITE_ONCE(r->fault, true);
 	mytun_ends_flag(r, MYTUN_END_F_FAULT);
+	/* To be dropped, rather than to wait for ever. */
+	mytun_senders_go(q);
 	mytun_wake(q, EPOLLIN | EPOLLOUT | EPOLLHUP);
 }
 

@@ -29,12 +29,6 @@ static struct mytun_rec *mytun_rx_rec(const struct mytun_ring_rx *rx, u32 pos)
 	return (struct mytun_rec *)(rx->data + (pos & (rx->size - 1)));
 }
 
-/* Bytes of a record for a packet of @len bytes. */
-static u32 mytun_rx_need(const struct mytun_ring_rx *rx, u32 len)
-{
-	return ALIGN(rx->room + len, MYTUN_REC_ALIGN);
-}
-
 /* The free bytes, looked at closely if @need are wanted; -EIO when the program lied. */
 static __always_inline s64 mytun_rx_room(struct mytun_ring_rx *rx, u32 need)
 {
@@ -59,8 +53,10 @@ static __always_inline s64 mytun_rx_room(struct mytun_ring_rx *rx, u32 need)
  * longer; for as many of them as there is room. They are visible to the program,
  * busy, when this returns. Return: how many; from *@start on.
  */
-static __always_inline unsigned int mytun_rx_reserve(struct mytun_queue *q, struct mytun_rings_mem *r,
-						     unsigned int count, u32 len, u32 last, u32 *start)
+static __always_inline unsigned int mytun_rx_reserve(struct mytun_queue *q,
+						     struct mytun_rings_mem *r,
+						     unsigned int count, u32 len, u32 last,
+						     u32 *start)
 {
 	struct mytun_ring_rx *rx = &r->rx;
 	u32 need = mytun_rx_need(rx, len);
@@ -181,7 +177,8 @@ static void mytun_rx_copy(const struct sk_buff *skb, u8 *to)
 
 /* One record. @finish: complete the checksum on the way. */
 static __always_inline bool mytun_rx_one(struct mytun_queue *q, struct mytun_rings_mem *r,
-					 const struct sk_buff *skb, struct mytun_rec *head, bool finish)
+					 const struct sk_buff *skb, struct mytun_rec *head,
+					 bool finish)
 {
 	struct mytun_rec *rec;
 	u32 start, need;

@@ -331,34 +331,39 @@ int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
 
 /**
  * mytun_doorbell - MYTUN_IOC_DOORBELL
- * @q: a queue
+ * @q:     a queue
+ * @which: MYTUN_DOORBELL_*
  *
- * Unless a thread takes them, the packets go up the stack before this returns, as far as
+ * For the TX ring: unless a thread takes them, the packets go up the stack before this returns, as far as
  * softirq's limits, or those of inject.c, allow.
  *
- * Return: 0; -EINVAL no rings; -EBADFD detached; -EIO faulted; -ENETDOWN.
+ * Return: 0; -EINVAL no rings, or no such doorbell; -EBADFD detached; -EIO faulted; -ENETDOWN.
  */
-int mytun_doorbell(struct mytun_queue *q)
+int mytun_doorbell(struct mytun_queue *q, unsigned long which)
 {
 	struct mytun_rings_mem *r = mytun_rings_get(q);
 	struct mytun_dev *md;
 	bool up = false;
 
-	if (!r)
+	if (!r || which > MYTUN_DOORBELL_RX)
 		return -EINVAL;
-	atomic64_inc(&r->tx.doorbells);
+	atomic64_inc(which == MYTUN_DOORBELL_TX ? &r->tx.doorbells : &r->rx.doorbells);
 
 	rcu_read_lock();
 	md = rcu_dereference(q->md);
 	if (md) {
 		up = READ_ONCE(md->dev->flags) & IFF_UP;
-		trace_mytun_doorbell(q, READ_ONCE(r->tx.pos));
+		if (which == MYTUN_DOORBELL_TX)
+			trace_mytun_doorbell(q, READ_ONCE(r->tx.pos));
 	}
 	rcu_read_unlock();
 	if (!md)
 		return -EBADFD;
 
-	mytun_inject_doorbell(q);
+	if (which == MYTUN_DOORBELL_TX)
+		mytun_inject_doorbell(q);
+	else
+		mytun_senders_go(q);
 
 	if (unlikely(READ_ONCE(r->fault)))
 		return -EIO;

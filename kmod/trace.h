@@ -53,6 +53,11 @@ DEFINE_EVENT(mytun_position, mytun_tx_fault,
 	     TP_PROTO(const struct mytun_queue *q, u32 pos),
 	     TP_ARGS(q, pos));
 
+/* Senders wait for room in the RX ring, which is filled up to pos. */
+DEFINE_EVENT(mytun_position, mytun_rx_hold,
+	     TP_PROTO(const struct mytun_queue *q, u32 pos),
+	     TP_ARGS(q, pos));
+
 DECLARE_EVENT_CLASS(mytun_drop,
 		    TP_PROTO(const struct mytun_queue *q, u32 pos, u32 len),
 		    TP_ARGS(q, pos, len),

@@ -516,7 +516,8 @@ TEST_WITHIN(120, changes_lose_nothing_and_keep_the_order)
 		uint32_t number = ~0u;
 
 		if (recv(udp, &number, sizeof(number), 0) != sizeof(number))
-			fail("number %u never came; at %u of %u", i, r.tx_cons->pos, r.tx_prod->pos);
+			fail("number %u never came; at %u of %u", i, r.tx_cons->pos,
+			     r.tx_prod->pos);
 		expect_eq(number, i);
 		store_release(&f.got, i + 1);
 	}

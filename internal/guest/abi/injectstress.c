@@ -78,8 +78,10 @@ static void *change_service(void *arg)
 static void open_all(struct queue q[QUEUES])
 {
 	for (int i = 0; i < QUEUES; i++) {
-		q[i].t = i ? tun_open(q[0].t.name, IFF_TUN | IFF_MULTI_QUEUE) :
-			     tun_open_up(IFF_TUN | IFF_MULTI_QUEUE);
+		if (i)
+			q[i].t = tun_open(q[0].t.name, IFF_TUN | IFF_MULTI_QUEUE);
+		else
+			q[i].t = tun_open_up(IFF_TUN | IFF_MULTI_QUEUE);
 		q[i].r = ring_new(q[i].t.fd, ring_args(1 << 14));
 		q[i].sent = 0;
 		pthread_mutex_init(&q[i].lock, NULL);
@@ -154,7 +156,7 @@ TEST_WITHIN(120, no_record_is_lost_by_any_change)
 	eventually(inject_threads(&pid) == 0);
 }
 
-static void delete(struct queue *q)
+static void delete_first(struct queue *q)
 {
 	iface_del(q[0].t.name);
 }
@@ -166,7 +168,7 @@ TEST_WITHIN(120, interfaces_can_be_deleted_meanwhile)
 
 	for (int round = 0; round < 12; round++) {
 		open_all(q);
-		run_all(q, 20 + round * 17, delete);
+		run_all(q, 20 + round * 17, delete_first);
 		for (int i = 0; i < QUEUES; i++)
 			expect_errno(ring_doorbell(&q[i].r), EBADFD);
 		close_all(q);

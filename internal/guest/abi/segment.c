@@ -91,8 +91,12 @@ bool checksums_right(const void *packet, size_t len)
 {
 	const uint8_t *l3 = packet;
 	size_t n = l3_len(l3);
-	size_t says = l3[0] >> 4 == 4 ? ntohs(((struct iphdr *)l3)->tot_len) :
-					40 + ntohs(((struct ip6_hdr *)l3)->ip6_plen);
+	size_t says;
+
+	if (l3[0] >> 4 == 4)
+		says = ntohs(((struct iphdr *)l3)->tot_len);
+	else
+		says = sizeof(struct ip6_hdr) + ntohs(((struct ip6_hdr *)l3)->ip6_plen);
 
 	if (says != len || len < n + 8)
 		return false;

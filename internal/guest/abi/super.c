@@ -142,7 +142,10 @@ static void build(struct super *s, struct super_kind kind, unsigned int ip_optio
 	s->vnet.csum_start = p - s->bytes;
 	th = (struct tcphdr *)p;
 	fill_tcp(th, tcp_options);
-	th->check = kind.ipv6 ? pseudo_sum(ip + 8, 32, l4 + payload) : pseudo_sum(ip + 12, 8, l4 + payload);
+	if (kind.ipv6)
+		th->check = pseudo_sum(ip + 8, 32, l4 + payload);
+	else
+		th->check = pseudo_sum(ip + 12, 8, l4 + payload);
 	s->vnet.gso_type = kind.ipv6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
 	if (th->cwr)
 		s->vnet.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
@@ -191,7 +194,9 @@ void super_send(int fd, const char *ifname, const struct super *s)
 				  .sll_ifindex = iface_index(ifname) };
 	struct iovec iov[] = { { (void *)&s->vnet, sizeof(s->vnet) },
 			       { (void *)s->bytes, s->len } };
-	struct msghdr msg = { .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = iov, .msg_iovlen = 2 };
+	struct msghdr msg = {
+		.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = iov, .msg_iovlen = 2
+	};
 
 	/* A packet that the interface drops is ENOBUFS here. */
 	if (sendmsg(fd, &msg, 0) < 0 && errno != ENOBUFS)

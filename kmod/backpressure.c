@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * MYTUN_MODE_F_BACKPRESSURE: what finds no room waits in the queueing discipline, where
+ * its sender feels it, instead of being dropped here.
+ *
+ * A transmit queue is stopped when the packet that is about to be sent leaves too little
+ * room for the next, and the packet goes back to the discipline if it does not fit
+ * itself. So a queue that is woken for nothing loses nothing: it is stopped anew. Who
+ * stops it looks once more afterwards; who makes room looks whether it is stopped, or is
+ * told at which position to ring a doorbell. Everything that changes what there is room
+ * for (rings, modes, the table of queues, txqueuelen) wakes it, too, after a grace period
+ * for those who still go by what was before.
+ *
+ * Only a discipline can hold packets. Without one (noqueue, and what bypasses it) they are
+ * dropped as ever: the core takes a stopped queue for the driver's fault then.
+ */
+#include <linux/if_vlan.h>
+#include <net/sch_generic.h>
+
+#include "internal.h"
+#include "trace.h"
+
+/* A super-packet of 64 KiB in records with their headers, and with room to spare; of small
+ * rings, a quarter.
+ */
+#define MYTUN_HOLD_LOW (2U << 16)
+/* More than the headers of each packet that is cut out of a super-packet. */
+#define MYTUN_HOLD_HEADERS 192
+
+/* Is there a discipline that takes the packet back? The caller holds the RCU read lock. */
+static bool mytun_can_hold(const struct netdev_queue *txq)
+{
+	const struct Qdisc *qdisc = rcu_dereference(txq->qdisc);
+
+	return qdisc && qdisc->enqueue;
+}
+
+/* The most bytes of records that a packet takes; all of the ring if that is less. */
+static u32 mytun_hold_need(const struct mytun_dev *md, const struct mytun_ring_rx *rx,
+			   const struct sk_buff *skb)
+{
+	u64 each = rx->room + MYTUN_HOLD_HEADERS + MYTUN_REC_ALIGN;
+	u64 need;
+
+	if (!skb_is_gso(skb) || mytun_takes(md, skb))
+		need = mytun_rx_need(rx, skb->len + VLAN_HLEN);
+	else
+		need = skb->len + each * DIV_ROUND_UP(skb->len, skb_shinfo(skb)->gso_size);
+	return min_t(u64, need, rx->size);
+}
+
+/* Free bytes. When the program lies, enough: it must be found out, not waited for. */
+static u32 mytun_hold_room(const struct mytun_rings_mem *r)
+{
+	const struct mytun_ring_rx *rx = &r->rx;
+	u32 used;
+
+	used = READ_ONCE(rx->pos) - smp_load_acquire(&rx->cons_page->pos);
+	if (unlikely(READ_ONCE(r->fault) || used > rx->size))
+		return U32_MAX;
+	return rx->size - used;
+}
+
+static bool mytun_ring_hold(struct mytun_dev *md, struct mytun_queue *q,
+			    struct mytun_rings_mem *r, struct netdev_queue *txq,
+			    const struct sk_buff *skb)
+{
+	struct mytun_ring_rx *rx = &r->rx;
+	u32 need = mytun_hold_need(md, rx, skb);
+	u32 low = min(rx->size / 4, MYTUN_HOLD_LOW);
+	u32 goal, room, pos;
+
+	if (likely(mytun_hold_room(r) >= need + low))
+		return false;
+
+	goal = max(need, rx->size / 2);
+	pos = READ_ONCE(rx->pos);
+	netif_tx_stop_queue(txq);
+	/* Whoever sees this and rings finds the queue stopped. */
+	smp_store_release(&rx->prod_page->event, pos - rx->size + goal - 1);
+	atomic64_inc(&rx->holds);
+	trace_mytun_rx_hold(q, pos);
+
+	/* Pairs with the program's full barrier between its position and its look at
+	 * the event field, and with that of mytun_senders_go().
+	 */
+	smp_mb();
+	room = mytun_hold_room(r);
+	if (room < goal)
+		return room < need;
+	netif_tx_wake_queue(txq);
+	return false;
+}
+
+static bool mytun_readq_hold(struct mytun_queue *q, struct netdev_queue *txq)
+{
+	if (likely(!ptr_ring_full(&q->readq)))
+		return false;
+
+	atomic_set(&q->taken, 0);
+	WRITE_ONCE(q->held, true);
+	netif_tx_stop_queue(txq);
+	/* Pairs with the barrier in mytun_readq_taken(). */
+	smp_mb();
+	if (ptr_ring_full(&q->readq))
+		return true;
+	WRITE_ONCE(q->held, false);
+	netif_tx_wake_queue(txq);
+	return false;
+}
+
+/**
+ * mytun_hold - must this packet wait?
+ * @md:  the interface
+ * @q:   the queue that would get it, with MYTUN_MODE_F_BACKPRESSURE
+ * @skb: the packet, as the core gave it; not changed
+ *
+ * Softirqs are off, and the caller holds the RCU read lock. On a single transmit queue
+ * a discipline sends one packet after the other, so that what was found to fit still does
+ * when the packet's turn has come.
+ *
+ * Return: true, and NETDEV_TX_BUSY is the answer to the core.
+ */
+bool mytun_hold(struct mytun_dev *md, struct mytun_queue *q, const struct sk_buff *skb)
+{
+	struct netdev_queue *txq = netdev_get_tx_queue(md->dev, skb_get_queue_mapping(skb));
+	struct mytun_rings_mem *r = mytun_rings_get(q);
+
+	if (!mytun_can_hold(txq))
+		return false;
+	if (likely(r))
+		return mytun_ring_hold(md, q, r, txq, skb);
+	return mytun_readq_hold(q, txq);
+}
+
+/**
+ * mytun_senders_go - there may be room again, or other rules
+ * @q: a queue; nothing happens when it is not in service
+ *
+ * Does not sleep.
+ */
+void mytun_senders_go(struct mytun_queue *q)
+{
+	struct mytun_dev *md;
+
+	rcu_read_lock();
+	md = rcu_dereference(q->md);
+	if (md && !READ_ONCE(q->disabled)) {
+		WRITE_ONCE(q->held, false);
+		netif_tx_wake_queue(netdev_get_tx_queue(md->dev, READ_ONCE(q->index)));
+	}
+	rcu_read_unlock();
+}
+
+/* A packet has been taken out of the read queue: wake at half, as good as that is known. */
+void mytun_readq_taken(struct mytun_queue *q)
+{
+	/* Pairs with the barrier in mytun_readq_hold(): it sees the room, or we that it
+	 * waits.
+	 */
+	smp_mb();
+	if (likely(!READ_ONCE(q->held)))
+		return;
+	if (atomic_inc_return(&q->taken) >= READ_ONCE(q->readq.size) / 2 ||
+	    ptr_ring_empty_bh(&q->readq))
+		mytun_senders_go(q);
+}
+
+/**
+ * mytun_backpressure_wanted - give an interface that was never up a discipline
+ * @dev: the interface
+ *
+ * Those that were keep what they have, until somebody deletes it with tc(8).
+ */
+void mytun_backpressure_wanted(struct net_device *dev)
+{
+	ASSERT_RTNL();
+	dev->priv_flags &= ~IFF_NO_QUEUE;
+}
