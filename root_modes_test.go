@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -217,6 +218,11 @@ func TestRootBackpressure(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tun := openUp(t, Config{Backend: BackendRing, Backpressure: true, RXSize: 1 << 15})
+			// The usual default, fq_codel, drops what has waited too long.
+			tc := exec.Command("tc", "qdisc", "replace", "dev", tun.Name(), "root", "pfifo", "limit", "4000")
+			if out, err := tc.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
 			q := tun.Queue(0)
 			tun.SetDeadline(time.Now().Add(20 * time.Second))
 			conn, _ := udpSocket(t, host4)

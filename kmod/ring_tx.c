@@ -367,5 +367,5 @@ int mytun_doorbell(struct mytun_queue *q, unsigned long which)
 
 	if (unlikely(READ_ONCE(r->fault)))
 		return -EIO;
-	return up ? 0 : -ENETDOWN;
+	return up || which == MYTUN_DOORBELL_RX ? 0 : -ENETDOWN;
 }

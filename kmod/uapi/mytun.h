@@ -374,7 +374,8 @@ struct mytun_eventfds {
  *   EBADFD   the queue is detached
  *   EINVAL   the queue has no rings, or another argument
  *   EIO      the ring is faulted: a position or a record size lied
- *   ENETDOWN the interface is down; the records are consumed and dropped
+ *   ENETDOWN the interface is down; the records are consumed and dropped; not for
+ *            MYTUN_DOORBELL_RX
  */
 #define MYTUN_IOC_DOORBELL _IO(MYTUN_IOC_MAGIC, 2)
 

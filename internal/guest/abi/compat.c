@@ -119,7 +119,7 @@ TEST(rings_are_set_up_and_served)
 	ring_tx_publish(&r);
 	must(ioctl32(t.fd, MYTUN_IOC_DOORBELL, NULL));
 	udp_expect(udp, "in", 2);
-	expect_errno(ioctl32(t.fd, MYTUN_IOC_DOORBELL, (void *)1), EINVAL);
+	expect_errno(ioctl32(t.fd, MYTUN_IOC_DOORBELL, (void *)2), EINVAL);
 	expect_errno(ioctl32(t.fd, MYTUN_IOC_DETACH, (void *)1), EINVAL);
 	must(ioctl32(t.fd, MYTUN_IOC_DETACH, NULL));
 	expect(!iface_exists(t.name));

@@ -17,12 +17,14 @@ TEST(needs_rings)
 	expect(ioctl(tun_open_file(), MYTUN_IOC_DOORBELL, 0) == -1);
 }
 
-TEST(takes_no_argument)
+TEST(takes_no_argument_but_a_ring)
 {
 	struct tun t = tun_open_up(IFF_TUN);
 	struct ring r = ring_small(t.fd);
 
-	expect_errno(ioctl(t.fd, MYTUN_IOC_DOORBELL, 1), EINVAL);
+	must(ioctl(t.fd, MYTUN_IOC_DOORBELL, MYTUN_DOORBELL_RX));
+	expect_errno(ioctl(t.fd, MYTUN_IOC_DOORBELL, 2), EINVAL);
+	expect_errno(ioctl(t.fd, MYTUN_IOC_DOORBELL, 1L << 32), EINVAL);
 	expect_errno(ioctl(t.fd, MYTUN_IOC_DOORBELL, -1L), EINVAL);
 	must(ring_doorbell(&r));
 }

@@ -4,6 +4,8 @@
 
 #include <arpa/inet.h>
 #include <linux/ethtool.h>
+#include <linux/gen_stats.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -20,6 +22,7 @@ struct request {
 	union {
 		struct ifinfomsg link;
 		struct ifaddrmsg addr;
+		struct tcmsg tc;
 	};
 	char attrs[256];
 };
@@ -282,6 +285,54 @@ void iface_details(const char *name, void (*each)(int type, const void *data, si
 	len = RTA_PAYLOAD(a);
 	for (a = RTA_DATA(a); RTA_OK(a, len); a = RTA_NEXT(a, len))
 		each(a->rta_type, RTA_DATA(a), RTA_PAYLOAD(a));
+}
+
+/* What a message of a dump of disciplines says of the interface's root; *@found then. */
+static int backlog_of(const struct nlmsghdr *n, int index, bool *found)
+{
+	const struct tcmsg *tc = NLMSG_DATA(n);
+	const struct rtattr *a = (const struct rtattr *)((const char *)tc + NLMSG_ALIGN(sizeof(*tc)));
+	const struct gnet_stats_queue *q;
+	const struct rtattr *kind;
+
+	if (n->nlmsg_type != RTM_NEWQDISC || tc->tcm_ifindex != index ||
+	    tc->tcm_parent != TC_H_ROOT)
+		return 0;
+	kind = find_attr(a, NLMSG_PAYLOAD(n, sizeof(*tc)), TCA_KIND);
+	if (!kind || !strcmp(RTA_DATA(kind), "noqueue"))
+		return 0;
+	a = find_attr(a, NLMSG_PAYLOAD(n, sizeof(*tc)), TCA_STATS2);
+	a = a ? find_attr(RTA_DATA(a), RTA_PAYLOAD(a), TCA_STATS_QUEUE) : NULL;
+	if (!a)
+		fail("a discipline without statistics");
+	q = RTA_DATA(a);
+	*found = true;
+	return q->qlen;
+}
+
+int iface_backlog(const char *name)
+{
+	struct request r = { .n = { .nlmsg_len = NLMSG_LENGTH(sizeof(r.tc)),
+				    .nlmsg_type = RTM_GETQDISC,
+				    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP } };
+	int fd = must(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+	char answer[32768] __attribute__((aligned(8)));
+	bool found = false, done = false;
+	const struct nlmsghdr *n;
+	int backlog = 0, left;
+
+	r.tc.tcm_ifindex = iface_index(name);
+	must(send(fd, &r, r.n.nlmsg_len, 0));
+	while (!done) {
+		left = must(recv(fd, answer, sizeof(answer), 0));
+		for (n = (struct nlmsghdr *)answer; NLMSG_OK(n, (unsigned int)left);
+		     n = NLMSG_NEXT(n, left)) {
+			backlog += backlog_of(n, r.tc.tcm_ifindex, &found);
+			done |= n->nlmsg_type == NLMSG_DONE || n->nlmsg_type == NLMSG_ERROR;
+		}
+	}
+	close(fd);
+	return found ? backlog : -1;
 }
 
 int iface_set_txqueuelen(const char *name, int packets)

@@ -37,6 +37,8 @@ void iface_mac(const char *name, uint8_t mac[6]);
 int iface_set_txqueuelen(const char *name, int packets);
 /* ip -details link: calls @each with what the interface's kind says of it. */
 void iface_details(const char *name, void (*each)(int type, const void *data, size_t len));
+/* tc -s qdisc: packets that wait in the interface's queueing discipline; -1: it has none. */
+int iface_backlog(const char *name);
 /* ethtool: a command of <linux/ethtool.h> in @arg; -1 and errno when it is refused. */
 int iface_ethtool_cmd(const char *name, void *arg);
 
