@@ -334,8 +334,8 @@ int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
  * @q:     a queue
  * @which: MYTUN_DOORBELL_*
  *
- * For the TX ring: unless a thread takes them, the packets go up the stack before this returns, as far as
- * softirq's limits, or those of inject.c, allow.
+ * For the TX ring: unless a thread takes them, the packets go up the stack before this
+ * returns, as far as softirq's limits, or those of inject.c, allow.
  *
  * Return: 0; -EINVAL no rings, or no such doorbell; -EBADFD detached; -EIO faulted; -ENETDOWN.
  */

@@ -413,7 +413,8 @@ TEST(queues_come_and_go_and_nobody_waits_for_ever)
 	struct tun b = tun_open(a.name, IFF_TUN | IFF_MULTI_QUEUE);
 	struct ring ra = ring_new(a.fd, ring_args(1 << 12));
 	struct ring rb = ring_new(b.fd, ring_args(1 << 12));
-	struct ifreq off = { .ifr_flags = IFF_DETACH_QUEUE }, on = { .ifr_flags = IFF_ATTACH_QUEUE };
+	struct ifreq off = { .ifr_flags = IFF_DETACH_QUEUE };
+	struct ifreq on = { .ifr_flags = IFF_ATTACH_QUEUE };
 
 	flags(b.fd, MYTUN_MODE_F_BACKPRESSURE);
 	for (int round = 0; round < 10; round++) {

@@ -291,13 +291,13 @@ void iface_details(const char *name, void (*each)(int type, const void *data, si
 static int backlog_of(const struct nlmsghdr *n, int index, bool *found)
 {
 	const struct tcmsg *tc = NLMSG_DATA(n);
-	const struct rtattr *a = (const struct rtattr *)((const char *)tc + NLMSG_ALIGN(sizeof(*tc)));
 	const struct gnet_stats_queue *q;
-	const struct rtattr *kind;
+	const struct rtattr *a, *kind;
 
 	if (n->nlmsg_type != RTM_NEWQDISC || tc->tcm_ifindex != index ||
 	    tc->tcm_parent != TC_H_ROOT)
 		return 0;
+	a = (const struct rtattr *)((const char *)tc + NLMSG_ALIGN(sizeof(*tc)));
 	kind = find_attr(a, NLMSG_PAYLOAD(n, sizeof(*tc)), TCA_KIND);
 	if (!kind || !strcmp(RTA_DATA(kind), "noqueue"))
 		return 0;
