@@ -36,7 +36,7 @@ var (
 	payloads = []int{18, 512, 1400} // bytes of UDP payload
 	rounds   = flag.Int("rounds", 301, "rounds, of 40 packets each, of which the median is taken")
 	only     = flag.String("only", "", "measure one `WAY`: rx (stack to program) or tx, with the smallest payload, or a TCP stream, "+
-		"tcp-rx or tcp-tx, through mytun alone, for profiles; udp or tcp: one of the two tables")
+		"tcp-rx or tcp-tx, through mytun alone, for profiles; udp, tcp, scale or hold: one of the tables")
 )
 
 func main() {
@@ -65,18 +65,16 @@ func main() {
 	case "tcp-tx":
 		fmt.Printf("%.2f\n", tcpToStack(openRings))
 		return
-	case "", "udp", "tcp":
-	default:
+	}
+	tables := map[string]func(){"udp": udpTable, "tcp": tcpTable, "scale": scaleTable, "hold": holdTable}
+	if *only != "" && tables[*only] == nil {
 		log.Fatalf("-only %s: no such measurement", *only)
 	}
-	if *only != "tcp" {
-		udpTable()
-	}
-	if *only == "" {
-		fmt.Println()
-	}
-	if *only != "udp" {
-		tcpTable()
+	for _, name := range []string{"udp", "tcp", "scale", "hold"} {
+		if *only == "" || *only == name {
+			tables[name]()
+			fmt.Println()
+		}
 	}
 }
 
@@ -129,9 +127,11 @@ func median(round func()) float64 {
 }
 
 // medianBetween is median for a round that has a part that is not counted.
-func medianBetween(counted, rest func()) float64 {
-	times := make([]time.Duration, 0, *rounds)
-	for i := range warmup + *rounds {
+func medianBetween(counted, rest func()) float64 { return medianOf(*rounds, counted, rest) }
+
+func medianOf(n int, counted, rest func()) float64 {
+	times := make([]time.Duration, 0, n)
+	for i := range warmup + n {
 		start := time.Now()
 		counted()
 		t := time.Since(start)
@@ -141,5 +141,5 @@ func medianBetween(counted, rest func()) float64 {
 		}
 	}
 	slices.Sort(times)
-	return float64(times[*rounds/2])
+	return float64(times[n/2])
 }

@@ -92,16 +92,18 @@ func udpPacket(size int) []byte {
 	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
 	p[8] = 64
 	p[9] = unix.IPPROTO_UDP
-	copy(p[12:], []byte{10, 90, 0, 2})
 	copy(p[16:], []byte{10, 90, 0, 1})
-	var sum uint32
-	for i := 0; i < 20; i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(p[i:]))
-	}
-	sum = sum>>16 + sum&0xffff
-	binary.BigEndian.PutUint16(p[10:], ^uint16(sum+sum>>16))
-	binary.BigEndian.PutUint16(p[20:], 4444)
 	binary.BigEndian.PutUint16(p[22:], port)
 	binary.BigEndian.PutUint16(p[24:], uint16(8+size))
+	setSource(p, 0)
 	return p
+}
+
+// setSource makes it a packet of flow i.
+func setSource(p []byte, i int) {
+	sa := peer(90, i)
+	copy(p[12:], sa.Addr[:])
+	binary.NativeEndian.PutUint16(p[20:], sa.Port)
+	p[10], p[11] = 0, 0
+	binary.BigEndian.PutUint16(p[10:], ^fold(sum(p[:20])))
 }
