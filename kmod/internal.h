@@ -120,6 +120,24 @@ struct mytun_ring_rx {
 };
 
 /**
+ * struct mytun_frags - memory for the heads of small packets, see frag.c
+ * @begin: of the page whose turn it is
+ * @left:  bytes of it that are not given out
+ * @turn:  its index
+ * @pages: the page, and what is left of our share of its references. Four hold more than
+ *         a poll's worth of small packets, and are little enough to be kept for nothing.
+ */
+struct mytun_frags {
+	u8 *begin;
+	unsigned int left;
+	unsigned int turn;
+	struct mytun_frag_page {
+		struct page *page;
+		int share;
+	} pages[4];
+};
+
+/**
  * struct mytun_ring_tx - the kernel's private end of a TX ring (it consumes)
  * @pos:       position up to which the ring is consumed: the authority
  * @size:      bytes of the data area
@@ -127,6 +145,7 @@ struct mytun_ring_rx {
  * @cons_page: published, never read
  * @data:      the data area, mapped twice in a row
  * @counters:  written by whoever consumes the ring
+ * @frags:     for who consumes the ring
  * @doorbells: how often the program rang for this ring
  */
 struct mytun_ring_tx {
@@ -136,6 +155,7 @@ struct mytun_ring_tx {
 	struct mytun_end *cons_page;
 	const u8 *data;
 	struct mytun_counters counters;
+	struct mytun_frags frags;
 	atomic64_t doorbells;
 };
 
@@ -425,6 +445,10 @@ void mytun_flows_free(struct mytun_flows *flows);
 void mytun_flow_learn(struct mytun_flows *flows, u32 hash, u16 queue);
 int mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int numqueues);
 void mytun_flows_forget(struct mytun_flows *flows, u16 queue, u16 moved);
+
+/* frag.c */
+void *mytun_frag_alloc(struct mytun_frags *f, unsigned int size);
+void mytun_frags_free(struct mytun_frags *f);
 
 /* inject.c */
 #define MYTUN_INJECTIONS_SERVED \

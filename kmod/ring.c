@@ -170,6 +170,7 @@ void mytun_rings_free(struct mytun_rings_mem *r)
 {
 	if (!r)
 		return;
+	mytun_frags_free(&r->tx.frags);
 	vunmap(r->area);
 	mytun_pages_free(r);
 	kfree(r);

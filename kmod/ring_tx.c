@@ -52,12 +52,11 @@ static struct sk_buff *mytun_tx_skb_large(struct net_device *dev, const u8 *data
 }
 
 /*
- * A fragment of just the size that the packet needs, rather than napi_alloc_skb(): that
- * one takes a quarter of a page for the smallest packet, and kernels that clear
- * each page they hand out (init_on_alloc) spend more on clearing it than on the rest
- * of this function.
+ * A fragment of just the size that the packet needs, rather than napi_alloc_skb(), which
+ * takes a quarter of a page for the smallest packet.
  */
-static struct sk_buff *mytun_tx_skb(struct mytun_queue *q, const u8 *data, u32 len)
+static struct sk_buff *mytun_tx_skb(struct mytun_queue *q, struct mytun_ring_tx *tx,
+				    const u8 *data, u32 len)
 {
 	struct sk_buff *skb;
 	unsigned int size;
@@ -68,7 +67,7 @@ static struct sk_buff *mytun_tx_skb(struct mytun_queue *q, const u8 *data, u32 l
 
 	size = SKB_DATA_ALIGN(MYTUN_SKB_PAD + len) +
 	       SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
-	head = napi_alloc_frag(size);
+	head = mytun_frag_alloc(&tx->frags, size);
 	if (unlikely(!head))
 		return NULL;
 	skb = napi_build_skb(head, size);
@@ -131,6 +130,7 @@ valid:
 }
 
 static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_dev *md,
+					  struct mytun_ring_tx *tx,
 					  const struct mytun_rec *head, const u8 *data)
 {
 	bool tap = md->flags & IFF_TAP;
@@ -139,7 +139,7 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 
 	if (unlikely(head->len < (tap ? ETH_HLEN : 1) || head->len > MYTUN_PACKET_MAX))
 		return MYTUN_DROPPED;
-	skb = mytun_tx_skb(q, data, head->len);
+	skb = mytun_tx_skb(q, tx, data, head->len);
 	if (unlikely(!skb))
 		return MYTUN_DROPPED;
 
@@ -196,7 +196,7 @@ static enum mytun_verdict mytun_tx_record(struct mytun_queue *q, struct mytun_de
 		return MYTUN_DROPPED;
 	if (unlikely(!(READ_ONCE(md->dev->flags) & IFF_UP)))
 		return MYTUN_DROPPED;
-	return mytun_tx_packet(q, md, head, rec + head->off);
+	return mytun_tx_packet(q, md, tx, head, rec + head->off);
 }
 
 /* Give the consumed bytes back, and wake who waits for them. */

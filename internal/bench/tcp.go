@@ -85,7 +85,7 @@ func isTCP(pkt []byte) bool { return pkt[0] == 0x45 && pkt[9] == unix.IPPROTO_TC
 // setHead makes the headers of our packets: an ACK with the widest window.
 func (p *tcpPeer) setHead(syn []byte) {
 	h := p.head[:]
-	h[0], h[8], h[9] = 0x45, 64, unix.IPPROTO_TCP
+	h[0], h[6], h[8], h[9] = 0x45, 0x40, 64, unix.IPPROTO_TCP // must not be fragmented
 	copy(h[12:16], syn[16:20])
 	copy(h[16:20], syn[12:16])
 	copy(h[20:22], syn[22:24])
