@@ -6,7 +6,7 @@
  * stack's own segmentation would have sent.
  *
  * Not by net/tso.h, which knows neither checksums nor CWR: all it would save here is the
- * walk over the fragments, which skb_copy_and_csum_bits() does as well.
+ * walk over the fragments, which is that of copy.c.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -22,9 +22,6 @@
 #define MYTUN_CUT_TYPES (SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP_L4)
 /* What may come with it. The stack has checked the headers of those from outside. */
 #define MYTUN_CUT_EXTRAS (SKB_GSO_TCP_ECN | SKB_GSO_DODGY)
-
-/* Up to so many bytes, two simple passes cost less than one that does both. */
-#define MYTUN_COPY_THEN_SUM 256
 
 /* Is it IPv4 or IPv6, as @type wants it, with nothing before the transport header? */
 static bool mytun_cut_ip_ok(const struct sk_buff *skb, unsigned int type, u8 proto)
@@ -62,7 +59,7 @@ bool mytun_can_cut(const struct sk_buff *skb)
 
 	if (!is_power_of_2(type) || !(type & MYTUN_CUT_TYPES))
 		return false;
-	if (skb->encapsulation || skb_has_frag_list(skb) ||
+	if (skb->encapsulation || !mytun_can_read(skb) ||
 	    skb->ip_summed != CHECKSUM_PARTIAL ||
 	    skb_checksum_start_offset(skb) != transport)
 		return false;
@@ -93,7 +90,6 @@ void mytun_cut_init(struct mytun_cut *cut, const struct sk_buff *skb)
 {
 	const struct tcphdr *th = tcp_hdr(skb);
 
-	cut->skb = skb;
 	cut->tcp = !(skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4);
 	cut->ipv6 = ip_hdr(skb)->version == 6;
 	cut->network = skb_network_offset(skb);
@@ -104,6 +100,7 @@ void mytun_cut_init(struct mytun_cut *cut, const struct sk_buff *skb)
 	cut->payload = skb->len - cut->headers;
 	cut->segments = DIV_ROUND_UP(cut->payload, cut->mss);
 
+	mytun_reader_init(&cut->reader, skb, cut->headers);
 	memcpy(cut->head, skb->data, cut->headers);
 	cut->id = cut->ipv6 ? 0 : ntohs(ip_hdr(skb)->id);
 	if (cut->tcp) {
@@ -178,40 +175,12 @@ void mytun_cut_segment(struct mytun_cut *cut, unsigned int i, u8 *to)
 	unsigned int len = cut->headers - cut->transport + payload;
 	__wsum sum;
 
-	sum = skb_copy_and_csum_bits(cut->skb, cut->headers + i * cut->mss,
-				     to + cut->headers, payload);
+	sum = mytun_read_and_sum(&cut->reader, to + cut->headers, payload);
 	mytun_cut_ip(cut, i, len);
 	if (cut->tcp)
 		mytun_cut_tcp(cut, i, len, sum);
 	else
 		mytun_cut_udp(cut, len, sum);
-	memcpy(to, cut->head, cut->headers);
-}
-
-/**
- * mytun_copy_and_sum - copy a packet whose checksum the stack left to its device
- * @skb: a packet with CHECKSUM_PARTIAL, not GSO
- * @to:  skb->len bytes
- *
- * What skb_checksum_help() and a copy would do, in one pass.
- */
-void mytun_copy_and_sum(const struct sk_buff *skb, u8 *to)
-{
-	unsigned int start = skb_checksum_start_offset(skb);
-	unsigned int len = skb->len - start;
-	__sum16 check;
-	__wsum sum;
-
-	if (unlikely(skb_is_nonlinear(skb))) {
-		memcpy(to, skb->data, start);
-		sum = skb_copy_and_csum_bits(skb, start, to + start, len);
-	} else if (len > MYTUN_COPY_THEN_SUM) {
-		memcpy(to, skb->data, start);
-		sum = csum_partial_copy_nocheck(skb->data + start, to + start, len);
-	} else {
-		memcpy(to, skb->data, skb->len);
-		sum = csum_partial(skb->data + start, len, 0);
-	}
-	check = csum_fold(sum) ?: CSUM_MANGLED_0;
-	memcpy(to + start + skb->csum_offset, &check, sizeof(check));
+	/* With a bound that the compiler sees. */
+	memcpy(to, cut->head, min_t(unsigned int, cut->headers, MYTUN_CUT_HEAD));
 }

@@ -77,30 +77,44 @@ static bool mytun_deliver_segments(struct mytun_dev *md, struct mytun_queue *q,
 	return sent;
 }
 
+/* Whatever is not a packet or super-packet for a ring, as it is. */
+static noinline netdev_tx_t mytun_xmit_other(struct mytun_dev *md, struct mytun_queue *q,
+					     struct sk_buff *skb)
+{
+	bool sent;
+
+	if (unlikely(!q)) {
+		mytun_tx_dropped_inc(md->dev);
+		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
+		return NET_XMIT_DROP;
+	}
+	if ((READ_ONCE(q->mode.flags) & MYTUN_MODE_F_BACKPRESSURE) && mytun_hold(md, q, skb))
+		return NETDEV_TX_BUSY;
+	if (skb_is_gso(skb) && !mytun_takes(md, skb) &&
+	    (READ_ONCE(md->filtering) || !mytun_rings_get(q) || !mytun_can_cut(skb)))
+		sent = mytun_deliver_segments(md, q, skb);
+	else
+		sent = mytun_deliver(md, q, skb);
+	return sent ? NETDEV_TX_OK : NET_XMIT_DROP;
+}
+
 static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct mytun_dev *md = netdev_priv(dev);
+	struct mytun_rings_mem *r;
 	struct mytun_queue *q;
-	bool sent = false;
+	netdev_tx_t ret;
 
 	rcu_read_lock();
 	q = rcu_dereference(md->queues[skb_get_queue_mapping(skb)]);
-	if (unlikely(!q)) {
-		mytun_tx_dropped_inc(dev);
-		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
-	} else if (unlikely(READ_ONCE(q->mode.flags) & MYTUN_MODE_F_BACKPRESSURE) &&
-		   mytun_hold(md, q, skb)) {
-		rcu_read_unlock();
-		return NETDEV_TX_BUSY;
-	} else if (skb_is_gso(skb) && !mytun_takes(md, skb) &&
-		   (READ_ONCE(md->filtering) || !mytun_rings_get(q) || !mytun_can_cut(skb))) {
-		sent = mytun_deliver_segments(md, q, skb);
-	} else {
-		sent = mytun_deliver(md, q, skb);
-	}
+	r = likely(q) ? mytun_rings_get(q) : NULL;
+	if (likely(r && !READ_ONCE(q->mode.flags) && !READ_ONCE(md->filtering) &&
+		   (!skb_is_gso(skb) || mytun_takes(md, skb) || mytun_can_cut(skb))))
+		ret = mytun_ring_rx(q, r, md, skb) ? NETDEV_TX_OK : NET_XMIT_DROP;
+	else
+		ret = mytun_xmit_other(md, q, skb);
 	rcu_read_unlock();
-
-	return sent ? NETDEV_TX_OK : NET_XMIT_DROP;
+	return ret;
 }
 
 static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
@@ -124,7 +138,7 @@ static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 	if (queue >= 0)
 		return queue;
 
-	hash = __skb_get_hash_symmetric(skb);
+	hash = mytun_flow_hash(skb);
 	queue = mytun_flow_queue(md->flows, hash, n);
 	if (queue >= 0)
 		return queue;

@@ -358,6 +358,34 @@ void mytun_progs_free(struct mytun_dev *md);
 /* chardev.c */
 extern const struct file_operations mytun_fops;
 
+/* copy.c */
+
+/**
+ * struct mytun_reader - a place in an skb that is being read from beginning to end
+ * @at:   the next byte
+ * @left: bytes in one piece from there
+ * @frag: where it goes on then
+ */
+struct mytun_reader {
+	const u8 *at;
+	unsigned int left;
+	const skb_frag_t *frag;
+};
+
+/* Is it in one piece, and in pieces that have addresses? */
+static inline bool mytun_can_read(const struct sk_buff *skb)
+{
+	return !skb_has_frag_list(skb) &&
+	       !(IS_ENABLED(CONFIG_HIGHMEM) && skb_is_nonlinear(skb));
+}
+
+void mytun_reader_init(struct mytun_reader *reader, const struct sk_buff *skb,
+		       unsigned int start);
+void mytun_read(struct mytun_reader *reader, u8 *to, unsigned int len);
+__wsum mytun_read_and_sum(struct mytun_reader *reader, u8 *to, unsigned int len);
+void mytun_copy_packet(const struct sk_buff *skb, u8 *to);
+void mytun_copy_and_finish(const struct sk_buff *skb, u8 *to);
+
 /* cut.c */
 
 /* Ethernet with two VLAN tags, and the longest IPv4 and TCP headers. */
@@ -365,7 +393,7 @@ extern const struct file_operations mytun_fops;
 
 /**
  * struct mytun_cut - a super-packet that is being cut into finished packets
- * @skb:       the super-packet
+ * @reader:    where the payload of the next packet is
  * @mss:       bytes of payload of each packet but the last
  * @payload:   bytes of payload of all
  * @segments:  how many packets
@@ -381,7 +409,7 @@ extern const struct file_operations mytun_fops;
  * @head:      headers of the next packet
  */
 struct mytun_cut {
-	const struct sk_buff *skb;
+	struct mytun_reader reader;
 	unsigned int mss;
 	unsigned int payload;
 	unsigned int segments;
@@ -406,7 +434,6 @@ static inline unsigned int mytun_cut_len(const struct mytun_cut *cut, unsigned i
 bool mytun_can_cut(const struct sk_buff *skb);
 void mytun_cut_init(struct mytun_cut *cut, const struct sk_buff *skb);
 void mytun_cut_segment(struct mytun_cut *cut, unsigned int i, u8 *to);
-void mytun_copy_and_sum(const struct sk_buff *skb, u8 *to);
 
 /* device.c */
 bool mytun_takes(const struct mytun_dev *md, const struct sk_buff *skb);
@@ -421,6 +448,9 @@ int mytun_change_carrier(struct net_device *dev, bool carrier);
 /* ethtool.c */
 extern const struct ethtool_ops mytun_ethtool_ops;
 void mytun_link_ksettings_init(struct mytun_dev *md);
+
+/* hash.c */
+u32 mytun_flow_hash(const struct sk_buff *skb);
 
 /* filter.c */
 int mytun_set_tx_filter(struct mytun_dev *md, const void __user *argp);

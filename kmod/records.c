@@ -248,7 +248,7 @@ static void mytun_batch_prepare(const struct mytun_batch *b)
 		skb_record_rx_queue(skb, index);
 		/* The answer to the first may leave at once. */
 		if (learn)
-			mytun_flow_learn(md->flows, __skb_get_hash_symmetric(skb), index);
+			mytun_flow_learn(md->flows, mytun_flow_hash(skb), index);
 		dev_sw_netstats_rx_add(md->dev, skb->len + (skb->data - skb_mac_header(skb)));
 	}
 }

@@ -164,17 +164,6 @@ static noinline bool mytun_rx_cut(struct mytun_queue *q, struct mytun_rings_mem 
 	return true;
 }
 
-static void mytun_rx_copy(const struct sk_buff *skb, u8 *to)
-{
-	if (likely(!skb_is_nonlinear(skb)))
-		memcpy(to, skb->data, skb->len);
-	else if (unlikely(skb_copy_bits(skb, 0, to, skb->len)))
-		/* Cannot be, for memory that the CPU can read; never hand out
-		 * what was there before.
-		 */
-		memset(to, 0, skb->len);
-}
-
 /* One record. @finish: complete the checksum on the way. */
 static __always_inline bool mytun_rx_one(struct mytun_queue *q, struct mytun_rings_mem *r,
 					 const struct sk_buff *skb, struct mytun_rec *head,
@@ -189,9 +178,9 @@ static __always_inline bool mytun_rx_one(struct mytun_queue *q, struct mytun_rin
 	need = mytun_rx_need(&r->rx, skb->len);
 	rec = mytun_rx_rec(&r->rx, start);
 	if (finish)
-		mytun_copy_and_sum(skb, mytun_rx_head(rec, head));
+		mytun_copy_and_finish(skb, mytun_rx_head(rec, head));
 	else
-		mytun_rx_copy(skb, mytun_rx_head(rec, head));
+		mytun_copy_packet(skb, mytun_rx_head(rec, head));
 	mytun_rx_commit(rec, need);
 	mytun_rx_wake(q, r, start, start + need);
 	return true;
@@ -253,7 +242,7 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 	head.off = sizeof(head) + r->rx.headroom;
 	head.proto = (__force u16)skb->protocol;
 	if (r->flags & MYTUN_RINGS_F_HASH)
-		head.hash = __skb_get_hash_symmetric(skb);
+		head.hash = mytun_flow_hash(skb);
 
 	/* skb_tx_timestamp() without the part that only a PHY has. */
 	if (unlikely(skb_shinfo(skb)->tx_flags & SKBTX_SW_TSTAMP))

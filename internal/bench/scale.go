@@ -184,11 +184,11 @@ func queuesToStack(n int) float64 {
 	fd := bound(90)
 	defer unix.Close(fd)
 	batches := flowBatches()
-	return medianBetween(func() {
-		for i := range batches {
-			d.send(i%n, batches[i])
-		}
-	}, func() { drainSocket(fd, batch*queueFlows) }) / (batch * queueFlows)
+	i := 0
+	return medianBetween(func() { d.send(i%n, batches[i]) }, func() {
+		drainSocket(fd, batch)
+		i = (i + 1) % queueFlows
+	}) / batch
 }
 
 // flowsToProgram is what the stack pays to send a packet into the ring, with two queues to choose
