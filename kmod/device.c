@@ -117,27 +117,36 @@ static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
 	return ret;
 }
 
+/* As TUNSETSTEERINGEBPF says; -1: it is just gone. */
+static int mytun_steer(const struct mytun_dev *md, struct sk_buff *skb, unsigned int n)
+{
+	const struct bpf_prog *prog;
+	int queue = -1;
+
+	rcu_read_lock();
+	prog = rcu_dereference(md->steering);
+	/* Sixteen bits of what the program says, as the built-in tun takes them. */
+	if (prog)
+		queue = (u16)bpf_prog_run_clear_cb(prog, skb) % n;
+	rcu_read_unlock();
+	return queue;
+}
+
 static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 			      struct net_device *sb_dev)
 {
 	const struct mytun_dev *md = netdev_priv(dev);
 	unsigned int n = READ_ONCE(md->numqueues);
-	const struct bpf_prog *prog;
-	int queue = -1;
+	int queue;
 	u32 hash;
 
 	if (n <= 1 || !md->flows)
 		return 0;
-
-	rcu_read_lock();
-	prog = rcu_dereference(md->steering);
-	/* Sixteen bits of what the program says, as the built-in tun takes them. */
-	if (unlikely(prog))
-		queue = (u16)bpf_prog_run_clear_cb(prog, skb) % n;
-	rcu_read_unlock();
-	if (queue >= 0)
-		return queue;
-
+	if (unlikely(rcu_access_pointer(md->steering))) {
+		queue = mytun_steer(md, skb, n);
+		if (queue >= 0)
+			return queue;
+	}
 	hash = mytun_flow_hash(skb);
 	queue = mytun_flow_queue(md->flows, hash, n);
 	if (queue >= 0)

@@ -8,23 +8,32 @@
  * of a small packet's way into the ring. Everything else does: fragments, tunnels, VLANs,
  * other protocols.
  */
+#include <linux/hash.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
-#include <linux/jhash.h>
 #include <linux/net.h>
 #include <linux/skbuff.h>
 #include <net/ip.h>
 
 #include "internal.h"
 
-/* The upper and the lower end of a flow come in the same order from both sides. */
-static u32 mytun_hash_ends(u32 a, u32 b, u16 port_a, u16 port_b, u8 proto, u32 seed)
+/* Two multiplications mix enough to spread flows over queues and sets; the seed keeps others
+ * from knowing which meet.
+ */
+static u32 mytun_hash_mix(u64 ends, u32 ports, u64 seed)
 {
-	if (a > b || (a == b && port_a > port_b)) {
-		swap(a, b);
-		swap(port_a, port_b);
-	}
-	return jhash_3words(a, b, (u32)port_a << 16 | port_b, seed + proto);
+	u64 h = (ends ^ seed) * GOLDEN_RATIO_64;
+
+	h = ((h ^ h >> 32) + ports) * GOLDEN_RATIO_64;
+	return h >> 32;
+}
+
+/* Sum and difference are the same from both sides, and together tell which two they were. */
+static u32 mytun_hash_ports(const __be16 *ports, u8 proto)
+{
+	u32 a = (__force u16)ports[0], b = (__force u16)ports[1];
+
+	return (a + b) << 16 ^ (a ^ b) ^ proto;
 }
 
 static bool mytun_has_ports(u8 proto)
@@ -33,31 +42,41 @@ static bool mytun_has_ports(u8 proto)
 }
 
 /* @len: bytes from @iph on that are in one piece. Return: false when it is not so simple. */
-static bool mytun_hash_ipv4(const struct iphdr *iph, int len, u32 seed, u32 *hash)
+static bool mytun_hash_ipv4(const struct iphdr *iph, int len, u64 seed, u32 *hash)
 {
 	const __be16 *ports = (const __be16 *)(iph + 1);
+	u32 a, b;
 
 	if (len < (int)(sizeof(*iph) + 4) || iph->version != 4 || iph->ihl != 5 ||
 	    !mytun_has_ports(iph->protocol) || ip_is_fragment(iph))
 		return false;
-	*hash = mytun_hash_ends((__force u32)iph->saddr, (__force u32)iph->daddr,
-				(__force u16)ports[0], (__force u16)ports[1], iph->protocol,
-				seed);
+	a = (__force u32)iph->saddr;
+	b = (__force u32)iph->daddr;
+	*hash = mytun_hash_mix((u64)(a + b) << 32 | (a ^ b),
+			       mytun_hash_ports(ports, iph->protocol), seed);
 	return true;
 }
 
-static bool mytun_hash_ipv6(const struct ipv6hdr *ip6h, int len, u32 seed, u32 *hash)
+static u64 mytun_hash_addr(const struct in6_addr *addr)
+{
+	u64 half[2];
+
+	memcpy(half, addr, sizeof(half));
+	return half[0] * GOLDEN_RATIO_64 + half[1];
+}
+
+static bool mytun_hash_ipv6(const struct ipv6hdr *ip6h, int len, u64 seed, u32 *hash)
 {
 	const __be16 *ports = (const __be16 *)(ip6h + 1);
-	u32 a, b;
+	u64 a, b;
 
 	if (len < (int)(sizeof(*ip6h) + 4) || ip6h->version != 6 ||
 	    !mytun_has_ports(ip6h->nexthdr))
 		return false;
-	a = jhash2((__force const u32 *)ip6h->saddr.s6_addr32, 4, seed);
-	b = jhash2((__force const u32 *)ip6h->daddr.s6_addr32, 4, seed);
-	*hash = mytun_hash_ends(a, b, (__force u16)ports[0], (__force u16)ports[1],
-				ip6h->nexthdr, seed);
+	a = mytun_hash_addr(&ip6h->saddr);
+	b = mytun_hash_addr(&ip6h->daddr);
+	*hash = mytun_hash_mix((a + b) * GOLDEN_RATIO_64 ^ (a ^ b),
+			       mytun_hash_ports(ports, ip6h->nexthdr), seed);
 	return true;
 }
 
@@ -67,7 +86,7 @@ static bool mytun_hash_ipv6(const struct ipv6hdr *ip6h, int len, u32 seed, u32 *
  */
 u32 mytun_flow_hash(const struct sk_buff *skb)
 {
-	static u32 seed __read_mostly;
+	static u64 seed __read_mostly;
 	int len = skb_headlen(skb) - skb_network_offset(skb);
 	u32 hash;
 
