@@ -272,6 +272,26 @@ TEST(super_packets_must_be_what_they_say)
 	expect_eq(iface_stats(t.name).rx_packets, 1);
 }
 
+TEST(checksums_begin_behind_the_ethernet_header)
+{
+	struct tun t = with_headers(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM };
+	int udp = udp_here(AF_INET);
+	struct packet p;
+	struct iovec iov[2] = { { &h, sizeof(h) } };
+
+	packet_inbound(&p, &t, AF_INET, "abc", 3);
+	iov[1] = (struct iovec){ p.bytes, p.len };
+	h.csum_start = ETH - 1;
+	h.csum_offset = 20 + 6 + 1;
+	expect_errno(writev(t.fd, iov, 2), EINVAL);
+	expect_eq(iface_stats(t.name).rx_frame_errors, 1);
+	h.csum_start = ETH + 20;
+	h.csum_offset = 6;
+	must(writev(t.fd, iov, 2));
+	udp_expect(udp, "abc", 3);
+}
+
 TEST(packets_can_be_in_pieces)
 {
 	struct tun t = tun_open_up(IFF_TUN);
