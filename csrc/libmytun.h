@@ -153,8 +153,8 @@ int mytun_set_eventfds(int fd, int rx, int tx);
  * @fd:      from mytun_open(), attached
  * @offload: TUN_F_* of <linux/if_tun.h>; 0: none, every packet is complete
  *
- * One setting for all queues of the interface. -EINVAL for what this kernel does
- * not know: TUN_F_USO4 and TUN_F_USO6 are missing in older ones.
+ * One setting for all queues of the interface. -EINVAL for what the module does not
+ * know, without TUN_F_CSUM, and of TUN_F_USO4 and TUN_F_USO6 for one without the other.
  */
 int mytun_set_offload(int fd, unsigned int offload);
 
