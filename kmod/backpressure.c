@@ -92,9 +92,34 @@ static bool mytun_ring_hold(struct mytun_dev *md, struct mytun_queue *q,
 	return false;
 }
 
-static bool mytun_readq_hold(struct mytun_queue *q, struct netdev_queue *txq)
+/* What a packet becomes on its way to read(2). */
+static unsigned int mytun_readq_need(const struct mytun_dev *md, const struct sk_buff *skb)
 {
-	if (likely(!ptr_ring_full(&q->readq)))
+	if (!skb_is_gso(skb) || mytun_takes(md, skb))
+		return 1;
+	return DIV_ROUND_UP(skb->len, skb_shinfo(skb)->gso_size);
+}
+
+/* Room for @n packets; for all that there can be, if that is less. */
+static bool mytun_readq_has(struct mytun_queue *q, unsigned int n)
+{
+	struct ptr_ring *ring = &q->readq;
+	unsigned int last;
+	bool has;
+
+	spin_lock(&ring->producer_lock);
+	last = ring->producer + min_t(unsigned int, n, ring->size) - 1;
+	if (last >= ring->size)
+		last -= ring->size;
+	/* Consumers free a batch from its end, and one batch after the other. */
+	has = !READ_ONCE(ring->queue[ring->producer]) && !READ_ONCE(ring->queue[last]);
+	spin_unlock(&ring->producer_lock);
+	return has;
+}
+
+static bool mytun_readq_hold(struct mytun_queue *q, struct netdev_queue *txq, unsigned int n)
+{
+	if (likely(mytun_readq_has(q, n)))
 		return false;
 
 	atomic_set(&q->taken, 0);
@@ -102,7 +127,7 @@ static bool mytun_readq_hold(struct mytun_queue *q, struct netdev_queue *txq)
 	netif_tx_stop_queue(txq);
 	/* Pairs with the barrier in mytun_readq_taken(). */
 	smp_mb();
-	if (ptr_ring_full(&q->readq))
+	if (!mytun_readq_has(q, n))
 		return true;
 	WRITE_ONCE(q->held, false);
 	netif_tx_wake_queue(txq);
@@ -130,7 +155,7 @@ bool mytun_hold(struct mytun_dev *md, struct mytun_queue *q, const struct sk_buf
 		return false;
 	if (likely(r))
 		return mytun_ring_hold(md, q, r, txq, skb);
-	return mytun_readq_hold(q, txq);
+	return mytun_readq_hold(q, txq, mytun_readq_need(md, skb));
 }
 
 /**

@@ -211,8 +211,8 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 	skb_probe_transport_header(skb);
 	if (skb->ip_summed == CHECKSUM_PARTIAL && !mytun_partial_sound(skb)) {
 		atomic_long_inc(&md->frame_errors);
-		err = -EINVAL;
-		goto drop;
+		kfree_skb(skb);
+		return -EINVAL;
 	}
 
 	rcu_read_lock();

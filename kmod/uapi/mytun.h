@@ -323,7 +323,8 @@ struct mytun_mode {
  * @reserved: must be zero
  *
  * Both may be the same. Both are signalled when they are registered, so that nothing
- * that came before is missed, and when the rings are faulted or the queue is detached.
+ * that came before is missed, when the queue gets rings, and when the rings are faulted
+ * or the queue is detached.
  * The queue holds them until it is closed or others take their place.
  */
 struct mytun_eventfds {
@@ -345,8 +346,9 @@ struct mytun_eventfds {
  *   EINTR   a fatal signal while the memory was being allocated
  *   EFAULT  bad pointer
  * From then on read(2) and write(2) answer EBUSY (EBADFD once detached), packets that
- * were waiting to be read are lost, and the ioctls of if_tun.h work as before, but for
- * one: a file that has had rings cannot be attached anew, TUNSETIFF answers EINVAL.
+ * were waiting to be read are lost, MYTUN_MODE_F_RECORDS is off, and the ioctls of
+ * if_tun.h work as before, but for one: a file that has had rings cannot be attached
+ * anew, TUNSETIFF answers EINVAL.
  *
  * mmap answers EINVAL before this ioctl or with another offset than 0 or another
  * length than map_size, EPERM without MAP_SHARED or with PROT_EXEC, and EACCES if the

@@ -387,6 +387,52 @@ TEST(rings_wake_who_waits_for_read)
 	expect_eq(iface_backlog(t.name), 0);
 }
 
+/* A queue without rings, beside one with, gets a super-packet as the packets that it stands
+ * for; they wait together.
+ */
+TEST(a_super_packet_waits_until_read_has_room_for_all_of_it)
+{
+	struct tun a = tun_open("", IFF_TUN | IFF_MULTI_QUEUE);
+	struct tun b = tun_open(a.name, IFF_TUN | IFF_MULTI_QUEUE);
+	struct ring r = ring_new(a.fd, ring_args(1 << 20));
+	unsigned int want = 0, got = 0, by_read = 0;
+	static struct super s;
+	static uint8_t packet[1 << 16];
+	char tc[100];
+	int fd;
+
+	flags(a.fd, MYTUN_MODE_F_BACKPRESSURE);
+	flags(b.fd, MYTUN_MODE_F_BACKPRESSURE);
+	must(fcntl(b.fd, F_SETFL, O_NONBLOCK));
+	iface_up_bare(a.name);
+	snprintf(tc, sizeof(tc), "/usr/sbin/tc qdisc replace dev %s root pfifo limit 1000", a.name);
+	expect_eq(system(tc), 0);
+	must(iface_set_txqueuelen(a.name, 64));
+	fd = super_socket(a.name);
+	for (unsigned int i = 0; i < 64; i++) {
+		srandom(i);
+		super_random(&s, (struct super_kind){}, 40);
+		want += (s.len - s.headers + s.mss - 1) / s.mss;
+		super_send(fd, a.name, &s);
+	}
+	for (int quiet = 0; got < want && quiet < 1000; quiet++) {
+		unsigned int n = take_all(&r);
+
+		while (read(b.fd, packet, sizeof(packet)) > 0) {
+			by_read++;
+			n++;
+		}
+		got += n;
+		if (n)
+			quiet = 0;
+		sleep_ms(1);
+	}
+	expect_eq(got, want);
+	expect(by_read > 128);
+	expect(by_read < want);
+	expect_eq(iface_stats(a.name).tx_dropped, 0);
+}
+
 /* Sends to many flows, until both queues hold. */
 static unsigned int fill_queues(const struct ring *a, const struct ring *b)
 {
