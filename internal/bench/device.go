@@ -45,6 +45,9 @@ func configure() {
 
 // rings is mytun, by the Go package's batch calls.
 type rings struct {
+	verified bool // what is sent
+	sent     [segments]mytun.Packet
+
 	tun  *mytun.Tun
 	q    *mytun.Queue
 	pkts [batch]mytun.Packet
@@ -55,6 +58,14 @@ func openRings() device { return openConfig(mytun.Config{}) }
 
 // openRingsWhole takes packets of up to 64 KiB as the stack has them.
 func openRingsWhole() device { return openConfig(mytun.Config{WholeGSO: true}) }
+
+// openRingsVerified says of each packet that its checksum is right, as a VPN knows of what it has
+// authenticated.
+func openRingsVerified() device {
+	r := openConfig(mytun.Config{}).(*rings)
+	r.verified = true
+	return r
+}
 
 func openConfig(c mytun.Config) device {
 	c.Name, c.Backend = ifName, mytun.BackendRing
@@ -78,6 +89,15 @@ func (r *rings) receive(n int) {
 }
 
 func (r *rings) send(pkts [][]byte) {
+	if r.verified {
+		for i, p := range pkts {
+			r.sent[i] = mytun.Packet{Data: p, VNet: mytun.VNet{Flags: mytun.VNetDataValid}}
+		}
+		if _, err := r.q.WritePackets(r.sent[:len(pkts)]); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	if _, err := r.q.WriteBatch(pkts); err != nil {
 		log.Fatal(err)
 	}

@@ -181,8 +181,8 @@ func (p *tcpPeer) close() {
 }
 
 // tcpToProgram is what a byte costs from a socket's write(2) to the program, with the ACKs that
-// the program sends for it.
-func tcpToProgram(open opener) float64 {
+// the program sends for it, one each time that so many bytes have come.
+func tcpToProgram(open opener, each int) float64 {
 	d := open().(tcpDevice)
 	defer d.close()
 	p := dial(d)
@@ -194,7 +194,7 @@ func tcpToProgram(open opener) float64 {
 	}
 	return median(func() {
 		p.write()
-		p.receive(2 * mss)
+		p.receive(each)
 	}) / round
 }
 
