@@ -53,6 +53,7 @@ static int mytun_open(struct inode *inode, struct file *file)
 	INIT_LIST_HEAD(&q->member);
 	memset(&q->napi, 0, sizeof(q->napi));
 	q->napi_added = false;
+	mytun_writeq_init(q);
 	q->gro_flush = false;
 	q->kicked = 0;
 	init_waitqueue_head(&q->kick_wait);

@@ -347,6 +347,7 @@ static void mytun_setup(struct net_device *dev)
 	md->group = INVALID_GID;
 	md->vnet_hdr_sz = sizeof(struct virtio_net_hdr);
 	md->align = NET_SKB_PAD;
+	md->rx_usecs = MYTUN_RX_USECS;
 	spin_lock_init(&md->members_lock);
 	INIT_LIST_HEAD(&md->members);
 	mytun_link_ksettings_init(md);

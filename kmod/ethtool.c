@@ -143,9 +143,9 @@ static int mytun_set_link_ksettings(struct net_device *dev,
 }
 
 /*
- * rx-frames: how many packets the built-in tun collects before it hands them to the stack,
- * when vhost, its only user, says that more will come. A write(2) never says so, in that
- * driver neither, and is handed over at once: the value is kept, and changes nothing.
+ * What is written to files with IFF_NAPI goes up when there are rx-frames packets, or
+ * rx-usecs after the first; see packet_napi.c. On the built-in tun rx-frames is for vhost
+ * alone, which says when more will come.
  */
 static int mytun_get_coalesce(struct net_device *dev,
 			      struct ethtool_coalesce *ec MYTUN_COALESCE_REST)
@@ -153,6 +153,7 @@ static int mytun_get_coalesce(struct net_device *dev,
 	const struct mytun_dev *md = netdev_priv(dev);
 
 	ec->rx_max_coalesced_frames = md->rx_frames;
+	ec->rx_coalesce_usecs = md->rx_usecs;
 	return 0;
 }
 
@@ -161,12 +162,15 @@ static int mytun_set_coalesce(struct net_device *dev,
 {
 	struct mytun_dev *md = netdev_priv(dev);
 
-	md->rx_frames = min_t(u32, ec->rx_max_coalesced_frames, NAPI_POLL_WEIGHT);
+	WRITE_ONCE(md->rx_frames,
+		   min_t(u32, ec->rx_max_coalesced_frames, NAPI_POLL_WEIGHT));
+	WRITE_ONCE(md->rx_usecs, min_t(u32, ec->rx_coalesce_usecs, MYTUN_RX_USECS_MAX));
 	return 0;
 }
 
 const struct ethtool_ops mytun_ethtool_ops = {
-	.supported_coalesce_params = ETHTOOL_COALESCE_RX_MAX_FRAMES,
+	.supported_coalesce_params = ETHTOOL_COALESCE_RX_MAX_FRAMES |
+				     ETHTOOL_COALESCE_RX_USECS,
 	.get_coalesce = mytun_get_coalesce,
 	.set_coalesce = mytun_set_coalesce,
 	.get_drvinfo = mytun_get_drvinfo,

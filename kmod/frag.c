@@ -28,7 +28,8 @@ static struct page *mytun_frag_page(void)
 
 	/* What is hard to get is not worth it. */
 	page = alloc_pages((GFP_ATOMIC & ~__GFP_DIRECT_RECLAIM) | __GFP_COMP | __GFP_NOWARN |
-			   __GFP_NORETRY | __GFP_NOMEMALLOC, MYTUN_FRAG_ORDER);
+				   __GFP_NORETRY | __GFP_NOMEMALLOC,
+			   MYTUN_FRAG_ORDER);
 	if (!page)
 		page = alloc_page(GFP_ATOMIC | __GFP_NOWARN);
 	if (page)

@@ -199,6 +199,7 @@ struct mytun_rings_mem {
  * @rx_eventfd: MYTUN_IOC_EVENTFDS; written under RTNL
  * @tx_eventfd: MYTUN_IOC_EVENTFDS; written under RTNL
  * @napi:     consumes the TX ring, or what was written to a file with IFF_NAPI
+ * @coalesce: when what was written goes up at the latest
  * @napi_added: @napi is on the interface; written under RTNL
  * @gro_flush: before the next record, what GRO holds must go up; by whoever has @napi,
  *            or has disabled it
@@ -225,6 +226,7 @@ struct mytun_queue {
 	struct eventfd_ctx __rcu *rx_eventfd;
 	struct eventfd_ctx __rcu *tx_eventfd;
 	struct napi_struct napi;
+	struct hrtimer coalesce;
 	bool napi_added;
 	bool gro_flush;
 	int kicked;
@@ -260,7 +262,8 @@ struct mytun_queue {
  * @vnet_hdr_sz:  bytes of virtio header before each packet of a plain file
  * @sndbuf:       limit of memory in flight by plain write, of each queue
  * @align:        headroom of skbs made from plain writes
- * @rx_frames:    ethtool -C rx-frames; RTNL
+ * @rx_frames:    ethtool -C rx-frames; written under RTNL, read anywhere
+ * @rx_usecs:     ethtool -C rx-usecs; the same
  * @security:     of the security module
  * @members_lock: guards @members and @gone_*, for counting
  * @members:      attached queues
@@ -293,6 +296,7 @@ struct mytun_dev {
 	int sndbuf;
 	int align;
 	unsigned int rx_frames;
+	unsigned int rx_usecs;
 	void *security;
 	spinlock_t members_lock; /* see above */
 	struct list_head members;
@@ -510,6 +514,9 @@ long mytun_ioc_get_mode(struct mytun_queue *q, void __user *argp);
 extern struct notifier_block mytun_notifier;
 
 /* packet_napi.c: what write(2) brings, by NAPI */
+#define MYTUN_RX_USECS	   20
+#define MYTUN_RX_USECS_MAX 10000
+void mytun_writeq_init(struct mytun_queue *q);
 int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb);
 void mytun_writeq_purge(struct mytun_queue *q);
 void mytun_writeq_start(struct mytun_dev *md, struct mytun_queue *q);

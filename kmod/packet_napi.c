@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Without rings, on a file with IFF_NAPI: what write(2) brings waits in the socket's
- * write queue, and NAPI takes it up, through GRO. A queue that gets rings gives this
- * up: its NAPI instance serves the TX ring then, which needs no IFF_NAPI.
+ * write queue, and NAPI takes it up, through GRO: at once, or with ethtool -C rx-frames
+ * when so many packets are there, or rx-usecs after the first of them. A queue that gets
+ * rings gives this up: its NAPI instance serves the TX ring then, which needs no IFF_NAPI.
  *
  * Who writes checks, under the RCU read lock, that the queue is in service, and appends.
  * Who takes the queue out of service says so, waits a grace period, and purges: nothing is
@@ -39,6 +40,30 @@ static int mytun_writeq_poll(struct napi_struct *napi, int budget)
 	return work;
 }
 
+static enum hrtimer_restart mytun_writeq_late(struct hrtimer *timer)
+{
+	struct mytun_queue *q = container_of(timer, struct mytun_queue, coalesce);
+
+	napi_schedule(&q->napi);
+	return HRTIMER_NORESTART;
+}
+
+void mytun_writeq_init(struct mytun_queue *q)
+{
+	mytun_hrtimer_setup(&q->coalesce, mytun_writeq_late);
+}
+
+/* There are @waiting packets. The first starts the clock for all that come before it ends. */
+static void mytun_writeq_kick(struct mytun_dev *md, struct mytun_queue *q, unsigned int waiting)
+{
+	unsigned int usecs = READ_ONCE(md->rx_usecs);
+
+	if (likely(!usecs || waiting >= READ_ONCE(md->rx_frames)))
+		napi_schedule(&q->napi);
+	else if (waiting == 1)
+		hrtimer_start(&q->coalesce, ns_to_ktime(usecs * NSEC_PER_USEC), HRTIMER_MODE_REL);
+}
+
 /**
  * mytun_writeq_add - a written packet to the queue's NAPI instance
  * @md:  the interface that the packet was written to
@@ -53,6 +78,7 @@ static int mytun_writeq_poll(struct napi_struct *napi, int budget)
 int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb)
 {
 	struct sk_buff_head *writeq = &q->sk.sk_write_queue;
+	unsigned int waiting;
 
 	if (rcu_access_pointer(q->md) != md)
 		return -EBADFD;
@@ -60,14 +86,16 @@ int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff
 		return -EBUSY;
 	spin_lock(&writeq->lock);
 	__skb_queue_tail(writeq, skb);
+	waiting = skb_queue_len(writeq);
 	spin_unlock(&writeq->lock);
-	napi_schedule(&q->napi);
+	mytun_writeq_kick(md, q, waiting);
 	return 0;
 }
 
 /* Nobody adds any more, and nobody polls. */
 void mytun_writeq_purge(struct mytun_queue *q)
 {
+	hrtimer_cancel(&q->coalesce);
 	skb_queue_purge(&q->sk.sk_write_queue);
 }
 
@@ -97,6 +125,7 @@ void mytun_writeq_drain(struct mytun_queue *q)
 {
 	struct sk_buff *skb;
 
+	hrtimer_cancel(&q->coalesce);
 	while ((skb = skb_dequeue(&q->sk.sk_write_queue))) {
 		local_bh_disable();
 		netif_receive_skb(skb);

@@ -129,6 +129,17 @@ static inline void mytun_skb_before_gro(struct sk_buff *skb)
 #endif
 }
 
+static inline void mytun_hrtimer_setup(struct hrtimer *timer,
+				       enum hrtimer_restart (*function)(struct hrtimer *))
+{
+#ifdef MYTUN_HAVE_HRTIMER_SETUP
+	hrtimer_setup(timer, function, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+#else
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	timer->function = function;
+#endif
+}
+
 /* Arguments of get_coalesce and set_coalesce that came later, and are not used here. */
 #ifdef MYTUN_HAVE_COALESCE4
 #define MYTUN_COALESCE_REST \

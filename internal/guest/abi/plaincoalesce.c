@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* ethtool -c and -C: rx-frames, as the built-in driver keeps it. */
+/* ethtool -c and -C: rx-frames, as the built-in driver keeps it, and what it does with IFF_NAPI. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "check.h"
 #include "iface.h"
 #include "packet.h"
+#include "ring.h"
 #include "tun.h"
 
 static int coalesce(const struct tun *t, uint32_t cmd, struct ethtool_coalesce *ec)
@@ -48,15 +50,129 @@ TEST(rx_frames_are_kept_up_to_64)
 	}
 }
 
+TEST(rx_usecs_are_kept_up_to_10000)
+{
+	struct tun t = tun_open("", IFF_TUN);
+	const uint32_t values[][2] = { { 1, 1 }, { 10000, 10000 }, { 10001, 10000 }, { 0, 0 } };
+	struct ethtool_coalesce ec = {};
+
+	must(coalesce(&t, ETHTOOL_GCOALESCE, &ec));
+	expect_eq(ec.rx_coalesce_usecs, 20);
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		ec = (struct ethtool_coalesce){ .rx_coalesce_usecs = values[i][0] };
+		must(coalesce(&t, ETHTOOL_SCOALESCE, &ec));
+		must(coalesce(&t, ETHTOOL_GCOALESCE, &ec));
+		expect_eq(ec.rx_coalesce_usecs, values[i][1]);
+	}
+}
+
 TEST(nothing_else_can_be_set)
 {
 	struct tun t = tun_open("", IFF_TUN);
-	struct ethtool_coalesce ec = { .rx_coalesce_usecs = 10 };
+	struct ethtool_coalesce ec = { .tx_coalesce_usecs = 10 };
 
 	expect_errno(coalesce(&t, ETHTOOL_SCOALESCE, &ec), EOPNOTSUPP);
 }
 
-TEST(no_written_packet_waits_for_another)
+static void set_coalesce(const struct tun *t, uint32_t frames, uint32_t usecs)
+{
+	struct ethtool_coalesce ec = {
+		.rx_max_coalesced_frames = frames,
+		.rx_coalesce_usecs = usecs,
+	};
+
+	must(coalesce(t, ETHTOOL_SCOALESCE, &ec));
+}
+
+static bool there(int udp)
+{
+	char byte;
+
+	return recv(udp, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
+TEST(written_packets_go_up_together)
+{
+	struct tun t = tun_open_up(IFF_TUN | IFF_NAPI);
+	int udp = udp_here(AF_INET);
+	struct packet p;
+
+	set_coalesce(&t, 8, 10000);
+	packet_inbound(&p, &t, AF_INET, "one", 3);
+	for (int round = 0; round < 20; round++) {
+		bool late = false;
+
+		for (int i = 0; i < 7; i++) {
+			must(write(t.fd, p.bytes, p.len));
+			late |= there(udp);
+		}
+		must(write(t.fd, p.bytes, p.len));
+		for (int i = 0; i < 8; i++)
+			udp_expect(udp, "one", 3);
+		/* A slow machine's clock may have ended for the first. */
+		if (!late)
+			return;
+	}
+	fail("none waited for the eighth");
+}
+
+TEST(the_last_written_packets_do_not_wait_for_ever)
+{
+	const uint32_t usecs[] = { 1, 20, 10000 };
+	struct tun t = tun_open_up(IFF_TUN | IFF_NAPI);
+	int udp = udp_here(AF_INET);
+	struct packet p;
+
+	packet_inbound(&p, &t, AF_INET, "one", 3);
+	for (size_t u = 0; u < ARRAY_SIZE(usecs); u++) {
+		set_coalesce(&t, 64, usecs[u]);
+		for (int n = 1; n < 64; n++) {
+			for (int i = 0; i < n; i++)
+				must(write(t.fd, p.bytes, p.len));
+			for (int i = 0; i < n; i++)
+				udp_expect(udp, "one", 3);
+		}
+	}
+	set_coalesce(&t, 64, 0);
+	must(write(t.fd, p.bytes, p.len));
+	expect(there(udp));
+}
+
+/* The clock runs when the queue goes, gets rings, or is out of service. */
+TEST(a_queue_with_packets_that_wait_goes)
+{
+	for (int how = 0; how < 30; how++) {
+		struct tun t = tun_open_up(IFF_TUN | IFF_NAPI | IFF_MULTI_QUEUE);
+		struct ifreq off = { .ifr_flags = IFF_DETACH_QUEUE };
+		int udp = udp_here(AF_INET);
+		struct packet p;
+
+		set_coalesce(&t, 64, how % 3 ? 10000 : 500);
+		packet_inbound(&p, &t, AF_INET, "one", 3);
+		for (int i = 0; i < 5; i++)
+			must(write(t.fd, p.bytes, p.len));
+		switch (how % 5) {
+		case 0:
+			must(ioctl(t.fd, TUNSETQUEUE, &off));
+			break;
+		case 1:
+			iface_del(t.name);
+			break;
+		case 2:
+			ring_small(t.fd);
+			udp_expect(udp, "one", 3);
+			break;
+		case 3:
+			iface_down(t.name);
+			break;
+		}
+		tun_close(&t);
+		iface_del_if_there(t.name);
+		close(udp);
+	}
+}
+
+TEST(without_napi_no_written_packet_waits_for_another)
 {
 	struct tun t = tun_open_up(IFF_TUN);
 	struct ethtool_coalesce ec = { .rx_max_coalesced_frames = 64 };
