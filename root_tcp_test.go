@@ -39,8 +39,14 @@ func newTCPPeer(t testing.TB, tun *Tun, far netip.AddrPort) *tcpPeer {
 		t.Fatalf("no SYN but %+v, %v", syn, err)
 	}
 	p.host, p.ack = syn.Src, syn.Seq+1
-	// A maximal segment size of 1460 bytes, a window that is scaled by 8 bits.
-	p.send(&packet.TCP{Flags: packet.SYN | packet.ACK, Options: []byte{2, 4, 1460 >> 8, 1460 & 0xff, 1, 3, 3, 8}})
+	// Again if it asks again: an interface that just came up may have lost the answer.
+	for syn.Flags == packet.SYN {
+		// A maximal segment size of 1460 bytes, a window that is scaled by 8 bits.
+		p.send(&packet.TCP{Flags: packet.SYN | packet.ACK, Options: []byte{2, 4, 1460 >> 8, 1460 & 0xff, 1, 3, 3, 8}})
+		if syn, _, err = p.next(); err != nil {
+			t.Fatalf("no answer to the SYN's: %v", err)
+		}
+	}
 	p.seq++
 	if err := (<-dialed).err; err != nil {
 		t.Fatal(err)
