@@ -36,13 +36,13 @@ static bool mytun_can_hold(const struct netdev_queue *txq)
 }
 
 /* The most bytes of records that a packet takes; all of the ring if that is less. */
-static u32 mytun_hold_need(const struct mytun_dev *md, const struct mytun_ring_rx *rx,
-			   const struct sk_buff *skb)
+static u32 mytun_hold_need(const struct mytun_ring_rx *rx, const struct sk_buff *skb,
+			   netdev_features_t takes)
 {
 	u64 each = rx->room + MYTUN_HOLD_HEADERS + MYTUN_REC_ALIGN;
 	u64 need;
 
-	if (!skb_is_gso(skb) || mytun_takes(md, skb))
+	if (!skb_is_gso(skb) || mytun_takes(takes, skb))
 		need = mytun_rx_need(rx, skb->len + VLAN_HLEN);
 	else
 		need = skb->len + each * DIV_ROUND_UP(skb->len, skb_shinfo(skb)->gso_size);
@@ -61,12 +61,10 @@ static u32 mytun_hold_room(const struct mytun_rings_mem *r)
 	return rx->size - used;
 }
 
-static bool mytun_ring_hold(struct mytun_dev *md, struct mytun_queue *q,
-			    struct mytun_rings_mem *r, struct netdev_queue *txq,
-			    const struct sk_buff *skb)
+static bool mytun_ring_hold(struct mytun_queue *q, struct mytun_rings_mem *r,
+			    struct netdev_queue *txq, u32 need)
 {
 	struct mytun_ring_rx *rx = &r->rx;
-	u32 need = mytun_hold_need(md, rx, skb);
 	u32 low = min(rx->size / 4, MYTUN_HOLD_LOW);
 	u32 goal, room, pos;
 
@@ -93,14 +91,16 @@ static bool mytun_ring_hold(struct mytun_dev *md, struct mytun_queue *q,
 }
 
 /* What a packet becomes on its way to read(2). */
-static unsigned int mytun_readq_need(const struct mytun_dev *md, const struct sk_buff *skb)
+static unsigned int mytun_readq_need(const struct sk_buff *skb, netdev_features_t takes)
 {
-	if (!skb_is_gso(skb) || mytun_takes(md, skb))
+	if (!skb_is_gso(skb) || mytun_takes(takes, skb))
 		return 1;
 	return DIV_ROUND_UP(skb->len, skb_shinfo(skb)->gso_size);
 }
 
-/* Room for @n packets; for all that there can be, if that is less. */
+/* Room for @n packets; for all that there can be, if that is less: consumers free their
+ * places a batch at a time, and leave the last of an empty queue occupied until then.
+ */
 static bool mytun_readq_has(struct mytun_queue *q, unsigned int n)
 {
 	struct ptr_ring *ring = &q->readq;
@@ -108,7 +108,7 @@ static bool mytun_readq_has(struct mytun_queue *q, unsigned int n)
 	bool has;
 
 	spin_lock(&ring->producer_lock);
-	last = ring->producer + min_t(unsigned int, n, ring->size) - 1;
+	last = ring->producer + min_t(int, n, ring->size - ring->batch + 1) - 1;
 	if (last >= ring->size)
 		last -= ring->size;
 	/* Consumers free a batch from its end, and one batch after the other. */
@@ -123,8 +123,10 @@ static bool mytun_readq_hold(struct mytun_queue *q, struct netdev_queue *txq, un
 		return false;
 
 	atomic_set(&q->taken, 0);
-	WRITE_ONCE(q->held, true);
+	/* In this order: who takes @held back wakes the queue afterwards. */
 	netif_tx_stop_queue(txq);
+	smp_mb__after_atomic();
+	WRITE_ONCE(q->held, true);
 	/* Pairs with the barrier in mytun_readq_taken(). */
 	smp_mb();
 	if (!mytun_readq_has(q, n))
@@ -139,6 +141,7 @@ static bool mytun_readq_hold(struct mytun_queue *q, struct netdev_queue *txq, un
  * @md:  the interface
  * @q:   the queue that would get it, with MYTUN_MODE_F_BACKPRESSURE
  * @skb: the packet, as the core gave it; not changed
+ * @takes: see mytun_takes()
  *
  * Softirqs are off, and the caller holds the RCU read lock. On a single transmit queue
  * a discipline sends one packet after the other, so that what was found to fit still does
@@ -146,7 +149,8 @@ static bool mytun_readq_hold(struct mytun_queue *q, struct netdev_queue *txq, un
  *
  * Return: true, and NETDEV_TX_BUSY is the answer to the core.
  */
-bool mytun_hold(struct mytun_dev *md, struct mytun_queue *q, const struct sk_buff *skb)
+bool mytun_hold(struct mytun_dev *md, struct mytun_queue *q, const struct sk_buff *skb,
+		netdev_features_t takes)
 {
 	struct netdev_queue *txq = netdev_get_tx_queue(md->dev, skb_get_queue_mapping(skb));
 	struct mytun_rings_mem *r = mytun_rings_get(q);
@@ -154,8 +158,8 @@ bool mytun_hold(struct mytun_dev *md, struct mytun_queue *q, const struct sk_buf
 	if (!mytun_can_hold(txq))
 		return false;
 	if (likely(r))
-		return mytun_ring_hold(md, q, r, txq, skb);
-	return mytun_readq_hold(q, txq, mytun_readq_need(md, skb));
+		return mytun_ring_hold(q, r, txq, mytun_hold_need(&r->rx, skb, takes));
+	return mytun_readq_hold(q, txq, mytun_readq_need(skb, takes));
 }
 
 /**

@@ -77,7 +77,7 @@ bool mytun_can_cut(const struct sk_buff *skb)
 	}
 	headers += transport;
 	/* More than one segment, and no more than the length fields can say. */
-	return headers <= skb_headlen(skb) && headers <= MYTUN_CUT_HEAD &&
+	return headers <= skb_headlen(skb) && headers <= MYTUN_CUT_HEAD - VLAN_HLEN &&
 	       skb->len - headers > mss && skb->len <= MYTUN_PACKET_MAX;
 }
 

@@ -16,30 +16,30 @@
 
 /**
  * mytun_takes - has the program asked for unfinished packets of this kind?
- * @md:  the interface
- * @skb: a packet that the stack left unfinished, or a finished one, which all take
+ * @takes: mytun_dev.set_features, read once for a packet: a program may change it at any
+ *         time, and what was found out by the one answer must not be done by the other
+ * @skb:   a packet that the stack left unfinished, or a finished one, which all take
  */
-bool mytun_takes(const struct mytun_dev *md, const struct sk_buff *skb)
+bool mytun_takes(netdev_features_t takes, const struct sk_buff *skb)
 {
-	netdev_features_t takes = READ_ONCE(md->set_features);
-
 	if (skb_is_gso(skb))
 		return net_gso_ok(takes, skb_shinfo(skb)->gso_type & ~SKB_GSO_DODGY);
 	return skb->ip_summed != CHECKSUM_PARTIAL || (takes & NETIF_F_HW_CSUM);
 }
 
 /* A packet, or a super-packet that the queue can take. */
-static bool mytun_deliver(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb)
+static bool mytun_deliver(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb,
+			  netdev_features_t takes)
 {
 	struct mytun_rings_mem *r = mytun_rings_get(q);
 
-	if (unlikely(READ_ONCE(md->filtering)) && !mytun_filter(md, q, skb)) {
+	if (unlikely(READ_ONCE(md->filtering)) && !mytun_filter(md, q, skb, takes)) {
 		mytun_tx_dropped_inc(md->dev);
 		return false;
 	}
 	if (likely(r))
-		return mytun_ring_rx(q, r, md, skb);
-	if (unlikely(!mytun_takes(md, skb)) && skb_checksum_help(skb)) {
+		return mytun_ring_rx(q, r, md, skb, takes);
+	if (unlikely(!mytun_takes(takes, skb)) && skb_checksum_help(skb)) {
 		mytun_tx_dropped_inc(md->dev);
 		kfree_skb_reason(skb, SKB_DROP_REASON_SKB_CSUM);
 		return false;
@@ -57,9 +57,9 @@ static bool mytun_deliver(struct mytun_dev *md, struct mytun_queue *q, struct sk
  * packet, too.
  */
 static bool mytun_deliver_segments(struct mytun_dev *md, struct mytun_queue *q,
-				   struct sk_buff *skb)
+				   struct sk_buff *skb, netdev_features_t takes)
 {
-	netdev_features_t features = READ_ONCE(md->set_features) & NETIF_F_HW_CSUM;
+	netdev_features_t features = takes & NETIF_F_HW_CSUM;
 	struct sk_buff *segs, *seg, *next;
 	bool sent = false;
 
@@ -72,14 +72,14 @@ static bool mytun_deliver_segments(struct mytun_dev *md, struct mytun_queue *q,
 	consume_skb(skb);
 	skb_list_walk_safe(segs, seg, next) {
 		skb_mark_not_on_list(seg);
-		sent |= mytun_deliver(md, q, seg);
+		sent |= mytun_deliver(md, q, seg, takes);
 	}
 	return sent;
 }
 
 /* Whatever is not a packet or super-packet for a ring, as it is. */
 static noinline netdev_tx_t mytun_xmit_other(struct mytun_dev *md, struct mytun_queue *q,
-					     struct sk_buff *skb)
+					     struct sk_buff *skb, netdev_features_t takes)
 {
 	bool sent;
 
@@ -88,19 +88,27 @@ static noinline netdev_tx_t mytun_xmit_other(struct mytun_dev *md, struct mytun_
 		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
 		return NET_XMIT_DROP;
 	}
-	if ((READ_ONCE(q->mode.flags) & MYTUN_MODE_F_BACKPRESSURE) && mytun_hold(md, q, skb))
+	if (skb->ip_summed == CHECKSUM_PARTIAL && !mytun_sum_in_packet(skb)) {
+		mytun_tx_dropped_inc(md->dev);
+		skb_tx_error(skb);
+		kfree_skb_reason(skb, SKB_DROP_REASON_SKB_CSUM);
+		return NET_XMIT_DROP;
+	}
+	if ((READ_ONCE(q->mode.flags) & MYTUN_MODE_F_BACKPRESSURE) &&
+	    mytun_hold(md, q, skb, takes))
 		return NETDEV_TX_BUSY;
-	if (skb_is_gso(skb) && !mytun_takes(md, skb) &&
+	if (skb_is_gso(skb) && !mytun_takes(takes, skb) &&
 	    (READ_ONCE(md->filtering) || !mytun_rings_get(q) || !mytun_can_cut(skb)))
-		sent = mytun_deliver_segments(md, q, skb);
+		sent = mytun_deliver_segments(md, q, skb, takes);
 	else
-		sent = mytun_deliver(md, q, skb);
+		sent = mytun_deliver(md, q, skb, takes);
 	return sent ? NETDEV_TX_OK : NET_XMIT_DROP;
 }
 
 static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct mytun_dev *md = netdev_priv(dev);
+	netdev_features_t takes = READ_ONCE(md->set_features);
 	struct mytun_rings_mem *r;
 	struct mytun_queue *q;
 	netdev_tx_t ret;
@@ -109,10 +117,11 @@ static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
 	q = rcu_dereference(md->queues[skb_get_queue_mapping(skb)]);
 	r = likely(q) ? mytun_rings_get(q) : NULL;
 	if (likely(r && !READ_ONCE(q->mode.flags) && !READ_ONCE(md->filtering) &&
-		   (!skb_is_gso(skb) || mytun_takes(md, skb) || mytun_can_cut(skb))))
-		ret = mytun_ring_rx(q, r, md, skb) ? NETDEV_TX_OK : NET_XMIT_DROP;
+		   (skb->ip_summed != CHECKSUM_PARTIAL || mytun_sum_in_packet(skb)) &&
+		   (!skb_is_gso(skb) || mytun_takes(takes, skb) || mytun_can_cut(skb))))
+		ret = mytun_ring_rx(q, r, md, skb, takes) ? NETDEV_TX_OK : NET_XMIT_DROP;
 	else
-		ret = mytun_xmit_other(md, q, skb);
+		ret = mytun_xmit_other(md, q, skb, takes);
 	rcu_read_unlock();
 	return ret;
 }

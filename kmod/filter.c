@@ -172,17 +172,19 @@ static bool mytun_refuse(struct sk_buff *skb, enum skb_drop_reason reason)
  * @md:  the interface, with mytun_dev.filtering
  * @q:   the queue that would get it
  * @skb: the packet; freed when the answer is no, may be cut short otherwise
+ * @takes: see mytun_takes()
  *
  * The caller holds the RCU read lock and counts the drop.
  */
-bool mytun_filter(const struct mytun_dev *md, const struct mytun_queue *q, struct sk_buff *skb)
+bool mytun_filter(const struct mytun_dev *md, const struct mytun_queue *q, struct sk_buff *skb,
+		  netdev_features_t takes)
 {
 	const struct mytun_addrs *addrs = rcu_dereference(md->addrs);
 	const struct bpf_prog *prog;
 	unsigned int len;
 
 	/* A program that takes finished packets has them judged when they are. */
-	if (!skb_is_gso(skb) && !mytun_takes(md, skb) && skb_checksum_help(skb))
+	if (!skb_is_gso(skb) && !mytun_takes(takes, skb) && skb_checksum_help(skb))
 		return mytun_refuse(skb, SKB_DROP_REASON_SKB_CSUM);
 	if (addrs && !mytun_addrs_match(addrs, skb))
 		return mytun_refuse(skb, SKB_DROP_REASON_TAP_TXFILTER);

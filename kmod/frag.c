@@ -27,7 +27,7 @@ static struct page *mytun_frag_page(void)
 	struct page *page;
 
 	/* What is hard to get is not worth it. */
-	page = alloc_pages((GFP_ATOMIC & ~__GFP_DIRECT_RECLAIM) | __GFP_COMP | __GFP_NOWARN |
+	page = alloc_pages(GFP_ATOMIC | __GFP_COMP | __GFP_NOWARN |
 				   __GFP_NORETRY | __GFP_NOMEMALLOC,
 			   MYTUN_FRAG_ORDER);
 	if (!page)

@@ -5,14 +5,14 @@
  *
  * Every packet of an interface with several queues needs it, so TCP and UDP of plain IPv4
  * and IPv6 do not take the way through the flow dissector, which costs as much as the rest
- * of a small packet's way into the ring. Everything else does: fragments, tunnels, VLANs,
- * other protocols.
+ * of a small packet's way into the ring. Everything else does.
  */
 #include <linux/hash.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/net.h>
 #include <linux/skbuff.h>
+#include <net/flow_dissector.h>
 #include <net/ip.h>
 
 #include "internal.h"
@@ -41,20 +41,12 @@ static bool mytun_has_ports(u8 proto)
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
 }
 
-/* @len: bytes from @iph on that are in one piece. Return: false when it is not so simple. */
-static bool mytun_hash_ipv4(const struct iphdr *iph, int len, u64 seed, u32 *hash)
+static u32 mytun_hash_ipv4(__be32 saddr, __be32 daddr, const __be16 *ports, u8 proto, u64 seed)
 {
-	const __be16 *ports = (const __be16 *)(iph + 1);
-	u32 a, b;
+	u32 a = (__force u32)saddr, b = (__force u32)daddr;
 
-	if (len < (int)(sizeof(*iph) + 4) || iph->version != 4 || iph->ihl != 5 ||
-	    !mytun_has_ports(iph->protocol) || ip_is_fragment(iph))
-		return false;
-	a = (__force u32)iph->saddr;
-	b = (__force u32)iph->daddr;
-	*hash = mytun_hash_mix((u64)(a + b) << 32 | (a ^ b),
-			       mytun_hash_ports(ports, iph->protocol), seed);
-	return true;
+	return mytun_hash_mix((u64)(a + b) << 32 | (a ^ b), mytun_hash_ports(ports, proto),
+			      seed);
 }
 
 static u64 mytun_hash_addr(const struct in6_addr *addr)
@@ -65,41 +57,67 @@ static u64 mytun_hash_addr(const struct in6_addr *addr)
 	return half[0] * GOLDEN_RATIO_64 + half[1];
 }
 
-static bool mytun_hash_ipv6(const struct ipv6hdr *ip6h, int len, u64 seed, u32 *hash)
+static u32 mytun_hash_ipv6(const struct in6_addr *saddr, const struct in6_addr *daddr,
+			   const __be16 *ports, u8 proto, u64 seed)
 {
-	const __be16 *ports = (const __be16 *)(ip6h + 1);
-	u64 a, b;
+	u64 a = mytun_hash_addr(saddr), b = mytun_hash_addr(daddr);
 
-	if (len < (int)(sizeof(*ip6h) + 4) || ip6h->version != 6 ||
-	    !mytun_has_ports(ip6h->nexthdr))
-		return false;
-	a = mytun_hash_addr(&ip6h->saddr);
-	b = mytun_hash_addr(&ip6h->daddr);
-	*hash = mytun_hash_mix((a + b) * GOLDEN_RATIO_64 ^ (a ^ b),
-			       mytun_hash_ports(ports, ip6h->nexthdr), seed);
-	return true;
+	return mytun_hash_mix((a + b) * GOLDEN_RATIO_64 ^ (a ^ b),
+			      mytun_hash_ports(ports, proto), seed);
+}
+
+/* With VLAN tags, options, extension headers: one side of a flow may have what the other has
+ * not, so its hash must be the same as that of a plain packet.
+ */
+static noinline u32 mytun_hash_dissected(struct sk_buff *skb, u64 seed)
+{
+	struct flow_keys keys;
+	u8 proto;
+
+	if (!skb_flow_dissect_flow_keys(skb, &keys, 0))
+		return __skb_get_hash_symmetric(skb);
+	proto = keys.basic.ip_proto;
+	if (mytun_has_ports(proto) && keys.ports.ports) {
+		switch (keys.control.addr_type) {
+		case FLOW_DISSECTOR_KEY_IPV4_ADDRS:
+			return mytun_hash_ipv4(keys.addrs.v4addrs.src, keys.addrs.v4addrs.dst,
+					       &keys.ports.src, proto, seed);
+		case FLOW_DISSECTOR_KEY_IPV6_ADDRS:
+			return mytun_hash_ipv6(&keys.addrs.v6addrs.src,
+					       &keys.addrs.v6addrs.dst, &keys.ports.src, proto,
+					       seed);
+		}
+	}
+	return __skb_get_hash_symmetric(skb);
 }
 
 /**
  * mytun_flow_hash - the hash of a packet's flow
  * @skb: a packet; its protocol and network header are set
  */
-u32 mytun_flow_hash(const struct sk_buff *skb)
+u32 mytun_flow_hash(struct sk_buff *skb)
 {
 	static u64 seed __read_mostly;
 	int len = skb_headlen(skb) - skb_network_offset(skb);
-	u32 hash;
+	const struct ipv6hdr *ip6h;
+	const struct iphdr *iph;
 
 	net_get_random_once(&seed, sizeof(seed));
 	switch (skb->protocol) {
 	case htons(ETH_P_IP):
-		if (mytun_hash_ipv4(ip_hdr(skb), len, seed, &hash))
-			return hash;
-		break;
+		iph = ip_hdr(skb);
+		if (len < (int)(sizeof(*iph) + 4) || iph->version != 4 || iph->ihl != 5 ||
+		    !mytun_has_ports(iph->protocol) || ip_is_fragment(iph))
+			break;
+		return mytun_hash_ipv4(iph->saddr, iph->daddr, (const __be16 *)(iph + 1),
+				       iph->protocol, seed);
 	case htons(ETH_P_IPV6):
-		if (mytun_hash_ipv6(ipv6_hdr(skb), len, seed, &hash))
-			return hash;
-		break;
+		ip6h = ipv6_hdr(skb);
+		if (len < (int)(sizeof(*ip6h) + 4) || ip6h->version != 6 ||
+		    !mytun_has_ports(ip6h->nexthdr))
+			break;
+		return mytun_hash_ipv6(&ip6h->saddr, &ip6h->daddr, (const __be16 *)(ip6h + 1),
+				       ip6h->nexthdr, seed);
 	}
-	return __skb_get_hash_symmetric(skb);
+	return mytun_hash_dissected(skb, seed);
 }

@@ -21,6 +21,7 @@
 #ifndef MYTUN_INTERNAL_H
 #define MYTUN_INTERNAL_H
 
+#include <linux/if_vlan.h>
 #include <linux/ethtool.h>
 #include <linux/filter.h>
 #include <linux/if_tun.h>
@@ -392,8 +393,10 @@ void mytun_copy_and_finish(const struct sk_buff *skb, u8 *to);
 
 /* cut.c */
 
-/* Ethernet with two VLAN tags, and the longest IPv4 and TCP headers. */
-#define MYTUN_CUT_HEAD (14 + 8 + 60 + 60)
+/* Ethernet with two VLAN tags, and the longest IPv4 and TCP headers; and a tag that stood
+ * beside the frame until it was known that it can be cut.
+ */
+#define MYTUN_CUT_HEAD (14 + 8 + 60 + 60 + VLAN_HLEN)
 
 /**
  * struct mytun_cut - a super-packet that is being cut into finished packets
@@ -440,7 +443,19 @@ void mytun_cut_init(struct mytun_cut *cut, const struct sk_buff *skb);
 void mytun_cut_segment(struct mytun_cut *cut, unsigned int i, u8 *to);
 
 /* device.c */
-bool mytun_takes(const struct mytun_dev *md, const struct sk_buff *skb);
+bool mytun_takes(netdev_features_t takes, const struct sk_buff *skb);
+
+/* Does an unfinished checksum begin and end in the packet? What other interfaces pass on is
+ * not always so, and who offers NETIF_F_HW_CSUM is the first to look.
+ */
+static inline bool mytun_sum_in_packet(const struct sk_buff *skb)
+{
+	int start = skb_checksum_start_offset(skb);
+
+	return start >= 0 && start < (int)skb_headlen(skb) &&
+	       start + skb->csum_offset + sizeof(__sum16) <= skb->len;
+}
+
 void mytun_rings_came(struct mytun_dev *md);
 void mytun_rings_left(struct mytun_dev *md);
 extern struct rtnl_link_ops mytun_link_ops;
@@ -454,16 +469,18 @@ extern const struct ethtool_ops mytun_ethtool_ops;
 void mytun_link_ksettings_init(struct mytun_dev *md);
 
 /* hash.c */
-u32 mytun_flow_hash(const struct sk_buff *skb);
+u32 mytun_flow_hash(struct sk_buff *skb);
 
 /* filter.c */
 int mytun_set_tx_filter(struct mytun_dev *md, const void __user *argp);
 void mytun_filtering_update(struct mytun_dev *md);
 void mytun_filters_free(struct mytun_dev *md);
-bool mytun_filter(const struct mytun_dev *md, const struct mytun_queue *q, struct sk_buff *skb);
+bool mytun_filter(const struct mytun_dev *md, const struct mytun_queue *q, struct sk_buff *skb,
+		  netdev_features_t takes);
 
 /* backpressure.c */
-bool mytun_hold(struct mytun_dev *md, struct mytun_queue *q, const struct sk_buff *skb);
+bool mytun_hold(struct mytun_dev *md, struct mytun_queue *q, const struct sk_buff *skb,
+		netdev_features_t takes);
 void mytun_senders_go(struct mytun_queue *q);
 void mytun_readq_taken(struct mytun_queue *q);
 void mytun_backpressure_wanted(struct net_device *dev);
@@ -568,7 +585,7 @@ void mytun_totals_add(struct mytun_totals *sum, const struct mytun_totals *t);
 
 /* ring_rx.c */
 bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytun_dev *md,
-		   struct sk_buff *skb);
+		   struct sk_buff *skb, netdev_features_t takes);
 int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb, int vlan_hlen);
 
 /* Bytes of an RX record for a packet of @len bytes. */

@@ -216,14 +216,16 @@ int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb, int vlan_hl
  * @q:   the queue
  * @r:   its rings
  * @md:  its interface; not by way of q->md, the queue may be leaving
- * @skb: a packet, or a super-packet that the program takes or that can be cut; consumed
+ * @skb: a packet, or a super-packet that the program takes or that can be cut; a checksum
+ *       that is unfinished begins and ends in it; consumed
+ * @takes: see mytun_takes()
  *
  * Softirqs are off, and the caller holds the RCU read lock.
  *
  * Return: false when nothing of it was delivered. What was dropped is counted.
  */
 bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytun_dev *md,
-		   struct sk_buff *skb)
+		   struct sk_buff *skb, netdev_features_t takes)
 {
 	struct mytun_rec head = {};
 	bool finish = false, sent;
@@ -248,7 +250,7 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 	if (unlikely(skb_shinfo(skb)->tx_flags & SKBTX_SW_TSTAMP))
 		skb_tstamp_tx(skb, NULL);
 	if (skb->ip_summed == CHECKSUM_PARTIAL || skb_is_gso(skb)) {
-		finish = !mytun_takes(md, skb);
+		finish = !mytun_takes(takes, skb);
 		if (!finish && mytun_rx_vnet(&head, skb, 0))
 			goto drop;
 	}

@@ -273,7 +273,8 @@ static int mytun_tx_gro_flush(struct mytun_queue *q)
 	if (test_bit(NAPI_STATE_IN_BUSY_POLL, &q->napi.state))
 		return 0;
 	q->gro_flush = false;
-	/* Having worked for nothing, it waits for no timeout. */
+	/* Having worked for nothing, it waits for no timeout, */
+	q->napi.defer_hard_irqs_count = 0; /* and none is deferred. */
 	napi_complete_done(&q->napi, 0);
 	napi_schedule(&q->napi);
 	return 0;

@@ -433,6 +433,43 @@ TEST(a_super_packet_waits_until_read_has_room_for_all_of_it)
 	expect_eq(iface_stats(a.name).tx_dropped, 0);
 }
 
+/* A super-packet of more packets than the read queue holds, which is empty. */
+TEST(an_empty_read_queue_takes_what_it_can)
+{
+	struct tun a = tun_open("", IFF_TUN | IFF_MULTI_QUEUE);
+	struct tun b = tun_open(a.name, IFF_TUN | IFF_MULTI_QUEUE);
+	struct ring r = ring_new(a.fd, ring_args(1 << 16));
+	struct ifreq off = { .ifr_flags = IFF_DETACH_QUEUE };
+	struct pollfd p = { .fd = b.fd, .events = POLLIN };
+	static struct super s;
+	static uint8_t packet[1 << 16];
+	unsigned int got = 0;
+	char tc[100];
+	int fd;
+
+	(void)r;
+	flags(b.fd, MYTUN_MODE_F_BACKPRESSURE);
+	must(fcntl(b.fd, F_SETFL, O_NONBLOCK));
+	iface_up_bare(a.name);
+	snprintf(tc, sizeof(tc), "/usr/sbin/tc qdisc replace dev %s root pfifo limit 1000", a.name);
+	expect_eq(system(tc), 0);
+	must(iface_set_txqueuelen(a.name, 40));
+	/* Its rings make the interface take super-packets, and the other serves them. */
+	must(ioctl(a.fd, TUNSETQUEUE, &off));
+	fd = super_socket(a.name);
+
+	super_new(&s, (struct super_kind){}, 1000, 2, 1000);
+	super_send(fd, a.name, &s);
+	while (read(b.fd, packet, sizeof(packet)) > 0)
+		got++;
+	expect_eq(got, 2);
+
+	super_new(&s, (struct super_kind){}, 1000, 45, 1000);
+	super_send(fd, a.name, &s);
+	if (poll(&p, 1, 3000) != 1)
+		fail("nothing to read, and %d wait in the discipline", iface_backlog(a.name));
+}
+
 /* Sends to many flows, until both queues hold. */
 static unsigned int fill_queues(const struct ring *a, const struct ring *b)
 {

@@ -184,3 +184,28 @@ TEST(both_kinds_of_threads_come_and_go)
 		udp_expect(udp, "x", 1);
 	}
 }
+
+/* The same with the interrupts deferred, within one tick of the clock. */
+TEST(nothing_overtakes_what_gro_holds_with_deferred_interrupts)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_small(t.fd);
+	struct conn c = conn_to_nobody();
+	int raw = raw_socket(t.name);
+	struct packet p;
+
+	sysfs_here();
+	knob(&t, "gro_flush_timeout", "2000000000");
+	knob(&t, "napi_defer_hard_irqs", "100");
+	for (int i = 0; i < 20; i++) {
+		inject(t.fd, MYTUN_INJECT_SOFTIRQ);
+		sleep_ms(5);
+		next_segment(&r, &c);
+		segment(&p, &c, TH_ACK, "short", 5);
+		ring_tx_packet(&r, p.bytes, p.len);
+		ring_tx_publish(&r);
+		inject(t.fd, MYTUN_INJECT_DIRECT);
+		expect_eq(captured(raw, 5000), TCP4 + 500);
+		expect_eq(captured(raw, 5000), TCP4 + 5);
+	}
+}
