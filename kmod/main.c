@@ -17,8 +17,10 @@ static int __init mytun_init(void)
 {
 	int err;
 
-	BUILD_BUG_ON(sizeof(struct mytun_rec) % MYTUN_REC_ALIGN);
-	BUILD_BUG_ON(sizeof(struct mytun_end) > PAGE_SIZE);
+	BUILD_BUG_ON(sizeof(struct mytun_rec) != 32);
+	BUILD_BUG_ON(sizeof(struct mytun_end) != 24);
+	BUILD_BUG_ON(sizeof(struct mytun_mode) != 32);
+	BUILD_BUG_ON(sizeof(struct mytun_eventfds) != 16);
 	BUILD_BUG_ON(sizeof(struct mytun_rings) != 64);
 	BUILD_BUG_ON(sizeof(struct mytun_info) != 64);
 

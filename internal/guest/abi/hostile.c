@@ -60,7 +60,8 @@ static void bridge(const char *a, const char *b)
 
 	snprintf(cmd, sizeof(cmd),
 		 "ip link add bridge type bridge && ip link set %s master bridge && "
-		 "ip link set %s master bridge && for i in %s %s bridge; do ip link set $i up; done",
+		 "ip link set %s master bridge && "
+		 "for i in %s %s bridge; do ip link set $i up; done",
 		 a, b, a, b);
 	run(cmd);
 	sleep_ms(500);
@@ -70,7 +71,8 @@ static void bridge(const char *a, const char *b)
 TEST(the_longest_headers_and_a_tag_beside_the_frame)
 {
 	struct tun t = tun_open("in0", IFF_TAP), u = tun_open("out0", IFF_TAP);
-	struct ring r = ring_new(t.fd, ring_args(1 << 18)), far = ring_new(u.fd, ring_args(1 << 18));
+	struct ring r = ring_new(t.fd, ring_args(1 << 18));
+	struct ring far = ring_new(u.fd, ring_args(1 << 18));
 	static struct super s;
 	struct mytun_rec *rec;
 	unsigned int seed = 0;
@@ -110,7 +112,8 @@ TEST(a_flow_of_a_vlan_comes_back_where_it_was_sent)
 {
 	struct tun a = tun_open("m0", IFF_TAP | IFF_MULTI_QUEUE);
 	struct tun b = tun_open("m0", IFF_TAP | IFF_MULTI_QUEUE), p = tun_open("p0", IFF_TAP);
-	struct ring ra = ring_new(a.fd, ring_args(1 << 16)), rb = ring_new(b.fd, ring_args(1 << 16));
+	struct ring ra = ring_new(a.fd, ring_args(1 << 16));
+	struct ring rb = ring_new(b.fd, ring_args(1 << 16));
 	unsigned int on_a, on_b;
 	struct packet pkt;
 	uint8_t frame[300];

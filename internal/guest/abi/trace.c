@@ -146,3 +146,22 @@ TEST(drops_of_filters_have_their_reason)
 	must(ioctl(t.fd, TUNSETTXFILTER, &elsewhere));
 	drop_reason(&t, "TAP_TXFILTER");
 }
+
+TEST(drops_for_want_of_room_have_their_reason)
+{
+	struct tun t = tap_up(0), u = tun_open("other", IFF_TAP);
+	struct ring r = ring_small(t.fd);
+
+	if (!strstr(read_file(TRACING "events/skb/kfree_skb/format"), "reason"))
+		skip("this kernel has no reasons of drops");
+	while (!iface_stats(t.name).tx_dropped)
+		frame_send(&t, NULL, 1);
+	drop_reason(&t, "FULL_RING");
+	expect(ring_rx_drain(&r));
+
+	must(iface_set_txqueuelen(u.name, 3));
+	iface_up_bare(u.name);
+	while (!iface_stats(u.name).tx_dropped)
+		frame_send(&u, "\2\0\0\0\0\1", 1);
+	drop_reason(&u, "FULL_RING");
+}
