@@ -59,7 +59,8 @@ void mytun_flow_learn(struct mytun_flows *flows, u32 hash, u16 queue)
 	unsigned int i;
 	u32 entry;
 
-	for (i = 0; i < MYTUN_FLOW_WAYS; i++) {
+	/* From the end: the first free entry is taken, and found at once by others. */
+	for (i = MYTUN_FLOW_WAYS; i--;) {
 		entry = READ_ONCE(set[i]);
 		/* Nothing is written while nothing changes: the line stays shared. */
 		if (entry == want)
