@@ -54,24 +54,26 @@ void mytun_flow_learn(struct mytun_flows *flows, u32 hash, u16 queue)
 {
 	u32 want = (hash & MYTUN_FLOW_HASH) | MYTUN_FLOW_USED | queue;
 	u32 *set = flows->set[mytun_flow_set(hash)];
-	/* Whose place it takes if there is no other. */
-	unsigned int way = (hash >> MYTUN_FLOW_SET_BITS) % MYTUN_FLOW_WAYS;
+	unsigned int way = MYTUN_FLOW_WAYS;
 	unsigned int i;
 	u32 entry;
 
-	/* From the end: the first free entry is taken, and found at once by others. */
-	for (i = MYTUN_FLOW_WAYS; i--;) {
+	for (i = 0; i < MYTUN_FLOW_WAYS; i++) {
 		entry = READ_ONCE(set[i]);
 		/* Nothing is written while nothing changes: the line stays shared. */
-		if (entry == want)
+		if (likely(entry == want))
 			return;
 		if (mytun_flow_is(entry, hash)) {
 			way = i;
 			break;
 		}
-		if (!(entry & MYTUN_FLOW_USED))
+		/* The first free one, where others find it at once. */
+		if (!(entry & MYTUN_FLOW_USED) && way == MYTUN_FLOW_WAYS)
 			way = i;
 	}
+	/* If there is none, it takes the place of another. */
+	if (way == MYTUN_FLOW_WAYS)
+		way = (hash >> MYTUN_FLOW_SET_BITS) % MYTUN_FLOW_WAYS;
 	WRITE_ONCE(set[way], want);
 }
 
