@@ -281,7 +281,9 @@ TEST(a_lie_about_room_is_found_out)
 	for (uint32_t i = 0; i < SENT; i++)
 		send_number(udp, i);
 	r.rx_cons->pos = r.rx_prod->pos + (1U << 30);
-	bell(&r);
+	/* It may be found out before this returns. */
+	if (ioctl(t.fd, MYTUN_IOC_DOORBELL, MYTUN_DOORBELL_RX))
+		expect_eq(errno, EIO);
 	eventually(iface_backlog(t.name) == 0);
 	expect(r.rx_prod->flags & MYTUN_END_F_FAULT);
 }
