@@ -64,6 +64,15 @@ func endAt(mem []byte, off uint32) *uapi.End {
 	return (*uapi.End)(unsafe.Pointer(&mem[0]))
 }
 
+// vnetOf returns the fields of a record that are those of a VNet, in the same order.
+func vnetOf(rec *uapi.Rec) VNet { return *(*VNet)(unsafe.Pointer(&rec.VnetFlags)) }
+
+// The fields are as many bytes, and begin and end alike.
+var (
+	_ = [1]struct{}{}[unsafe.Offsetof(uapi.Rec{}.CsumOffset)-unsafe.Offsetof(uapi.Rec{}.VnetFlags)-unsafe.Offsetof(VNet{}.CsumOffset)]
+	_ = [1]struct{}{}[unsafe.Offsetof(uapi.Rec{}.HdrLen)-unsafe.Offsetof(uapi.Rec{}.VnetFlags)-unsafe.Offsetof(VNet{}.HdrLen)]
+)
+
 // recordAt returns the header of the record that begins at data[at].
 func recordAt(data []byte, at uint32) *uapi.Rec {
 	data = data[at : at+uapi.RecSize]

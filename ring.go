@@ -100,9 +100,7 @@ func (r *rxRing) lease(pkts []Packet) (n int, bytes uint64, err error) {
 		p.Data = buf[off : off+length]
 		p.Hash = rec.Hash
 		p.Proto = swap16(rec.Proto)
-		p.VNet.Flags, p.VNet.GSOType = rec.VnetFlags, rec.GsoType
-		p.VNet.HdrLen, p.VNet.GSOSize = rec.HdrLen, rec.GsoSize
-		p.VNet.CsumStart, p.VNet.CsumOffset = rec.CsumStart, rec.CsumOffset
+		p.VNet = vnetOf(rec)
 		p.pos = r.next
 		p.buf = buf
 		r.next += size

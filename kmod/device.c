@@ -14,19 +14,6 @@
 #define MYTUN_MIN_MTU 68
 #define MYTUN_MAX_MTU 65535
 
-/**
- * mytun_takes - has the program asked for unfinished packets of this kind?
- * @takes: mytun_dev.set_features, read once for a packet: a program may change it at any
- *         time, and what was found out by the one answer must not be done by the other
- * @skb:   a packet that the stack left unfinished, or a finished one, which all take
- */
-bool mytun_takes(netdev_features_t takes, const struct sk_buff *skb)
-{
-	if (skb_is_gso(skb))
-		return net_gso_ok(takes, skb_shinfo(skb)->gso_type & ~SKB_GSO_DODGY);
-	return skb->ip_summed != CHECKSUM_PARTIAL || (takes & NETIF_F_HW_CSUM);
-}
-
 /* A packet, or a super-packet that the queue can take. */
 static bool mytun_deliver(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb,
 			  netdev_features_t takes)

@@ -443,17 +443,28 @@ void mytun_cut_init(struct mytun_cut *cut, const struct sk_buff *skb);
 void mytun_cut_segment(struct mytun_cut *cut, unsigned int i, u8 *to);
 
 /* device.c */
-bool mytun_takes(netdev_features_t takes, const struct sk_buff *skb);
+/**
+ * mytun_takes - has the program asked for unfinished packets of this kind?
+ * @takes: mytun_dev.set_features, read once for a packet: a program may change it at any
+ *         time, and what was found out by the one answer must not be done by the other
+ * @skb:   a packet that the stack left unfinished, or a finished one, which all take
+ */
+static inline bool mytun_takes(netdev_features_t takes, const struct sk_buff *skb)
+{
+	if (skb_is_gso(skb))
+		return net_gso_ok(takes, skb_shinfo(skb)->gso_type & ~SKB_GSO_DODGY);
+	return skb->ip_summed != CHECKSUM_PARTIAL || (takes & NETIF_F_HW_CSUM);
+}
 
-/* Does an unfinished checksum begin and end in the packet? What other interfaces pass on is
- * not always so, and who offers NETIF_F_HW_CSUM is the first to look.
+/* Does an unfinished checksum begin in the packet, and end in its linear part? What other
+ * interfaces pass on is not always so, and who offers NETIF_F_HW_CSUM is the first to look.
  */
 static inline bool mytun_sum_in_packet(const struct sk_buff *skb)
 {
-	int start = skb_checksum_start_offset(skb);
+	unsigned int end = skb->csum_start + skb->csum_offset + sizeof(__sum16);
 
-	return start >= 0 && start < (int)skb_headlen(skb) &&
-	       start + skb->csum_offset + sizeof(__sum16) <= skb->len;
+	return skb->csum_start >= skb_headroom(skb) &&
+	       end <= skb_tail_pointer(skb) - skb->head;
 }
 
 void mytun_rings_came(struct mytun_dev *md);

@@ -125,15 +125,21 @@ func bound(network byte) int {
 func drainSocket(fd, n int) {
 	var buf [2048]byte
 	for i := range n {
-		// The softirq may have been left to its thread.
-		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if got, err := unix.Poll(poll, 1000); got != 1 {
-			log.Fatalf("%d of %d packets arrived: %v", i, n, err)
+		if !readable(fd) {
+			log.Fatalf("%d of %d packets arrived", i, n)
 		}
 		if _, _, err := unix.Recvfrom(fd, buf[:], 0); err != nil {
 			log.Fatal(err)
 		}
 	}
+}
+
+// readable waits until there is something to read in a socket. The softirq that is to put it there
+// may have been left to its thread.
+func readable(fd int) bool {
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	got, _ := unix.Poll(poll, 1000)
+	return got == 1
 }
 
 // flowBatches is a batch of packets of each flow.

@@ -73,15 +73,7 @@ func programToStack(open opener, size int) float64 {
 	for i := range pkts {
 		pkts[i] = udpPacket(size)
 	}
-	var buf [65536]byte
-	drain := func() {
-		for i := range batch {
-			if _, _, err := unix.Recvfrom(fd, buf[:], unix.MSG_DONTWAIT); err != nil {
-				log.Fatalf("%d of %d packets arrived: %v", i, batch, err)
-			}
-		}
-	}
-	return medianBetween(func() { d.send(pkts) }, drain) / batch
+	return medianBetween(func() { d.send(pkts) }, func() { drainSocket(fd, batch) }) / batch
 }
 
 // udpPacket is an IPv4 packet from 10.90.0.2 to the socket of programToStack. It has no UDP
