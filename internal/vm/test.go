@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -197,6 +198,9 @@ func buildGoTests(dir string) error {
 	return nil
 }
 
+// testLibrary is what the C tests share; it is no program of its own.
+const testLibrary = guestDir + "/testlib"
+
 // buildCTests builds one program, which reports as the shell tests do, of the C files in each
 // directory of the guest's. Of the project they know the module's header alone.
 func buildCTests(dir string) error {
@@ -206,16 +210,19 @@ func buildCTests(dir string) error {
 	}
 	sources := map[string][]string{}
 	for _, file := range files {
-		name := filepath.Base(filepath.Dir(file))
+		name := filepath.Dir(file)
 		sources[name] = append(sources[name], file)
 	}
+	shared := sources[testLibrary]
+	delete(sources, testLibrary)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	for name, files := range sources {
-		args := []string{"-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-Ikmod/uapi", "-o", filepath.Join(dir, name)}
-		step("building the tests in %s", filepath.Join(guestDir, name))
-		if err := command("", "gcc", append(args, files...)...); err != nil {
+		step("building the tests in %s", name)
+		args := []string{"-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-Ikmod/uapi", "-I" + testLibrary,
+			"-o", filepath.Join(dir, filepath.Base(name))}
+		if err := command("", "gcc", slices.Concat(args, files, shared)...); err != nil {
 			return err
 		}
 	}
