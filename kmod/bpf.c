@@ -77,6 +77,7 @@ int mytun_set_ebpf(struct mytun_dev *md, struct bpf_prog __rcu **slot, const int
  */
 int mytun_attach_filter(struct mytun_dev *md, const void __user *argp)
 {
+	struct sock_fprog fprog;
 	struct mytun_queue *q;
 	struct bpf_prog *prog;
 	int err;
@@ -84,9 +85,10 @@ int mytun_attach_filter(struct mytun_dev *md, const void __user *argp)
 	ASSERT_RTNL();
 	if (!(md->flags & IFF_TAP))
 		return -EINVAL;
-	/* TUNGETFILTER tells what was last tried, as the built-in tun does. */
-	if (copy_from_user(&md->fprog, argp, sizeof(md->fprog)))
+	if (copy_from_user(&fprog, argp, sizeof(fprog)))
 		return -EFAULT;
+	/* TUNGETFILTER tells what was last tried, as the built-in tun does. */
+	md->fprog = fprog;
 	err = bpf_prog_create_from_user(&prog, &md->fprog, NULL, false);
 	if (err)
 		return err;

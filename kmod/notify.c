@@ -46,9 +46,7 @@ static int mytun_event(struct notifier_block *nb, unsigned long event, void *inf
 
 	switch (event) {
 	case NETDEV_CHANGE_TX_QUEUE_LEN:
-		if (mytun_readqs_resize(netdev_priv(dev)))
-			return NOTIFY_BAD;
-		break;
+		return notifier_from_errno(mytun_readqs_resize(netdev_priv(dev)));
 	case NETDEV_UP:
 		mytun_wake_writers(netdev_priv(dev));
 		break;

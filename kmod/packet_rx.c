@@ -177,6 +177,8 @@ ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	}
 	mytun_readq_taken(q);
 	ret = mytun_put_user(md, skb, to);
+	if (unlikely(ret < 0))
+		mytun_tx_dropped_inc(md->dev);
 	mytun_put(md);
 
 	if (unlikely(ret < 0)) {

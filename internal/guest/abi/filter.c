@@ -181,6 +181,20 @@ TEST(a_classic_program_filters_as_on_tun)
 	both(classic);
 }
 
+TEST(a_classic_program_that_cannot_be_read_changes_nothing)
+{
+	struct tun t = tap_up(0);
+	struct sock_fprog p = {};
+
+	must(ioctl(t.fd, TUNATTACHFILTER, &cbpf_first_byte));
+	expect_errno(ioctl(t.fd, TUNATTACHFILTER, NULL), EFAULT);
+	must(ioctl(t.fd, TUNGETFILTER, &p));
+	expect_eq(p.len, cbpf_first_byte.len);
+	expect(p.filter == cbpf_first_byte.filter);
+	frame_send(&t, NULL, 0);
+	expect_eq(frames_count(&t), 0);
+}
+
 TEST(a_classic_program_drops_and_cuts)
 {
 	uint8_t frame[200];

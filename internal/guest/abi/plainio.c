@@ -340,7 +340,9 @@ TEST(bad_buffers_are_efault)
 
 	expect_errno(write(t.fd, bad, 100), EFAULT);
 	udp_send(udp, "abc", 3);
+	/* It is gone, and counted. */
 	expect_errno(read(t.fd, bad, 100), EFAULT);
+	expect_eq(iface_stats(t.name).tx_dropped, 1);
 }
 
 TEST(a_file_without_an_interface_is_ebadfd)

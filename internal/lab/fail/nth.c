@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+#define _GNU_SOURCE
+#include "nth.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+
+#define DEBUG "/sys/kernel/debug/"
+
+/* An operation does the same each time, but for what the allocators keep for themselves. */
+#define ROUNDS_BEYOND 3
+#define NTH_MAX	      50000
+/* So many failures at most by fail_softirq(); what is left of them tells how many there were. */
+#define TIMES "1000000000"
+
+/* All failures, of all the processes that the tests are. */
+static unsigned int *total;
+
+__attribute__((constructor)) static void share_total(void)
+{
+	total = mmap(NULL, sizeof(*total), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	if (total == MAP_FAILED)
+		abort();
+}
+
+static const char *const injectors[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
+
+static void set(const char *injector, const char *name, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), DEBUG "%s/%s", injector, name);
+	if (write_file(path, value))
+		fail("%s: %s; is this a kernel with fault injection?", path, strerrorname(errno));
+}
+
+static unsigned long get(const char *injector, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), DEBUG "%s/%s", injector, name);
+	return strtoul(read_file(path), NULL, 10);
+}
+
+/* All kinds of memory may fail, and nobody says so in the log. */
+static void prepare_kernel(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(injectors); i++) {
+		set(injectors[i], "probability", "0");
+		set(injectors[i], "verbose", "0");
+		set(injectors[i], "task-filter", "N");
+	}
+	set("failslab", "ignore-gfp-wait", "N");
+	set("failslab", "cache-filter", "N");
+	set("fail_page_alloc", "ignore-gfp-wait", "N");
+	set("fail_page_alloc", "ignore-gfp-highmem", "N");
+	set("fail_page_alloc", "min-order", "0");
+}
+
+unsigned int lab_seconds(void)
+{
+	const char *text = getenv("LAB_SECONDS");
+
+	return text ? atoi(text) : 20;
+}
+
+double seconds_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* Our own page faults are not what shall fail, not even those of a stack that grows. */
+static void fault_in(void)
+{
+	volatile char stack[1 << 17];
+
+	for (size_t i = 0; i < sizeof(stack); i += 1024)
+		stack[i] = 0;
+	must(mlockall(MCL_CURRENT));
+}
+
+struct failing failing_of(const char *what, pid_t task)
+{
+	struct failing f = { .what = what, .task = task, .begin = seconds_now() };
+	char path[64];
+
+	prepare_kernel();
+	if (task)
+		snprintf(path, sizeof(path), "/proc/%d/fail-nth", task);
+	else
+		snprintf(path, sizeof(path), "/proc/thread-self/fail-nth");
+	f.fd = must(open(path, O_RDWR | O_CLOEXEC));
+	fault_in();
+	return f;
+}
+
+struct failing failing(const char *what)
+{
+	return failing_of(what, 0);
+}
+
+static void report(const char *what, unsigned int injected, unsigned int refused)
+{
+	unsigned int all = __atomic_add_fetch(total, injected, __ATOMIC_RELAXED);
+
+	dprintf(STDOUT_FILENO, "# fail: %6u failures, %6u of them refused: %s (%u in all)\n",
+		injected, refused, what, all);
+}
+
+static void end(struct failing *f)
+{
+	close(f->fd);
+	if (!f->injected)
+		fail("%s: nothing of it could be made to fail", f->what);
+	report(f->what, f->injected, f->refused);
+	if (f->hurried)
+		dprintf(STDOUT_FILENO, "# fail: some of %s were left out, for want of time\n",
+			f->what);
+}
+
+bool fail_next(struct failing *f)
+{
+	unsigned int step;
+
+	/* The kernel says so in the beginning, in the middle there is the operation. */
+	f->beyond = f->nth && !f->fired ? f->beyond + 1 : 0;
+	if (f->beyond == ROUNDS_BEYOND) {
+		end(f);
+		return false;
+	}
+	step = 1 + (seconds_now() - f->begin) / lab_seconds();
+	f->hurried |= step > 1;
+	f->nth += step;
+	if (f->nth > NTH_MAX)
+		fail("%s: more than %d allocations", f->what, NTH_MAX);
+	f->fired = false;
+	return true;
+}
+
+void fail_arm(struct failing *f)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%u", f->nth);
+
+	f->armed = true;
+	if (pwrite(f->fd, text, n, 0) != n)
+		fail("fail-nth: %s", strerrorname(errno));
+}
+
+void fail_disarm(struct failing *f)
+{
+	unsigned int left = 1;
+	char text[16] = "";
+
+	/* To read is a copy to the program itself, and to write one from it: one of them
+	 * may be what fails, and the countdown is over then.
+	 */
+	if (pread(f->fd, text, sizeof(text) - 1, 0) >= 0)
+		left = strtoul(text, NULL, 10);
+	else if (errno != EFAULT)
+		fail("fail-nth: %s", strerrorname(errno));
+	while (left && pwrite(f->fd, "0", 1, 0) != 1)
+		if (errno != EFAULT)
+			fail("fail-nth: %s", strerrorname(errno));
+	f->armed = false;
+	if (!left && !f->fired) {
+		f->fired = true;
+		f->injected++;
+	}
+}
+
+bool fail_done_of(const char *file, int line, struct failing *f, const int *errnos)
+{
+	if (f->ret != -1)
+		return true;
+	if (!f->fired)
+		check_fail(file, line, "%s: %s, and nothing had failed", f->what,
+			   strerrorname(f->err));
+	for (; *errnos; errnos++) {
+		if (*errnos == f->err) {
+			f->refused++;
+			return false;
+		}
+	}
+	check_fail(file, line, "%s: %s after failure number %u", f->what, strerrorname(f->err),
+		   f->nth);
+}
+
+static const char *const memory[] = { "failslab", "fail_page_alloc" };
+
+/* Kept open, since to open one takes memory. */
+static int probabilities[ARRAY_SIZE(memory)];
+
+static void set_probability(unsigned int percent)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%u", percent);
+
+	for (size_t i = 0; i < ARRAY_SIZE(memory); i++)
+		if (write(probabilities[i], text, n) != n)
+			fail("probability: %s", strerrorname(errno));
+}
+
+static void begin_by_chance(unsigned int percent)
+{
+	char path[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(memory); i++) {
+		set(memory[i], "times", TIMES);
+		snprintf(path, sizeof(path), DEBUG "%s/probability", memory[i]);
+		probabilities[i] = must(open(path, O_RDWR | O_CLOEXEC));
+	}
+	fault_in();
+	set_probability(percent);
+}
+
+void fail_everywhere(unsigned int percent)
+{
+	prepare_kernel();
+	begin_by_chance(percent);
+}
+
+void fail_workers(unsigned int percent)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *d;
+	char path[300];
+
+	prepare_kernel();
+	while ((d = readdir(proc))) {
+		snprintf(path, sizeof(path), "/proc/%s/comm", d->d_name);
+		if (!atoi(d->d_name) || strncmp(read_file(path), "kworker/u", 9))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/make-it-fail", d->d_name);
+		write_file(path, "1"); /* or it is gone */
+	}
+	closedir(proc);
+	for (size_t i = 0; i < ARRAY_SIZE(memory); i++)
+		set(memory[i], "task-filter", "Y");
+	begin_by_chance(percent);
+}
+
+unsigned int fail_end(void)
+{
+	unsigned int injected = 0;
+
+	set_probability(0);
+	for (size_t i = 0; i < ARRAY_SIZE(memory); i++) {
+		injected += atoi(TIMES) - get(memory[i], "times");
+		close(probabilities[i]);
+	}
+	return injected;
+}
+
+void fail_report(const char *what, unsigned int injected)
+{
+	if (!injected)
+		fail("%s: nothing of it could be made to fail", what);
+	report(what, injected, 0);
+}

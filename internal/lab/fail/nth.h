@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An operation whose every allocation (of slabs and of pages) and copy from or to the
+ * program fails once, one after the other:
+ *
+ *	struct failing f = failing("TUNSETOWNER");
+ *
+ *	while (fail_next(&f)) {
+ *		struct tun t = tun_open("", IFF_TUN);
+ *
+ *		under(&f, ioctl(t.fd, TUNSETOWNER, 7));
+ *		if (fail_done(&f, ENOMEM))
+ *			...                     it was done, nevertheless or at last
+ *		else
+ *			...                     nothing must have changed
+ *		tun_close(&t);
+ *	}
+ *
+ * An operation that takes longer than lab_seconds() has some left out from then on, and says so.
+ * The last round is one in which nothing failed. Each operation prints how many failures there
+ * were; one that met none fails the test.
+ */
+#ifndef NTH_H
+#define NTH_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct failing {
+	const char *what;
+	pid_t task; /* whose allocations fail; 0: this thread's */
+	int fd;
+	unsigned int nth; /* which one fails in this round */
+	double begin;
+	bool hurried; /* some were left out */
+	unsigned int beyond; /* rounds in a row in which there were not so many */
+	unsigned int injected, refused;
+	bool armed;
+	bool fired; /* a failure was injected in this round */
+	long long ret; /* what the operation returned */
+	int err;
+};
+
+struct failing failing(const char *what);
+/* A thread of the kernel is the one whose allocations fail. */
+struct failing failing_of(const char *what, pid_t task);
+bool fail_next(struct failing *f);
+
+void fail_arm(struct failing *f);
+void fail_disarm(struct failing *f);
+
+/* A call of the C library during which the failure may come. */
+#define under(f, call)                        \
+	do {                                  \
+		fail_arm(f);                  \
+		errno = 0;                    \
+		(f)->ret = (long long)(call); \
+		(f)->err = errno;             \
+		fail_disarm(f);               \
+	} while (0)
+
+/* Was it done? Fails unless the call succeeded, or returned one of these after a failure. */
+#define fail_done(f, ...) fail_done_of(__FILE__, __LINE__, f, (const int[]){ __VA_ARGS__, 0 })
+/* The call must succeed whatever fails. */
+#define fail_cannot(f) fail_done_of(__FILE__, __LINE__, f, (const int[]){ 0 })
+bool fail_done_of(const char *file, int line, struct failing *f, const int *errnos);
+
+/*
+ * By chance, where no task's failures reach, as in softirq: of all allocations of the kernel,
+ * @percent of a hundred fail until fail_end(). For a moment in which only that happens which is
+ * to fail; copies from and to programs do not.
+ */
+void fail_everywhere(unsigned int percent);
+/* The same for what the kernel's unbound workers do, and nobody else. */
+void fail_workers(unsigned int percent);
+/* How many did. */
+unsigned int fail_end(void);
+/* Prints the sum of them, which must not be 0. */
+void fail_report(const char *what, unsigned int injected);
+
+/* How many seconds tests without an end of their own may take. */
+unsigned int lab_seconds(void);
+/* Of a clock that only goes forward. */
+double seconds_now(void);
+
+#endif /* NTH_H */
