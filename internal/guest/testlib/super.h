@@ -34,7 +34,7 @@ void super_random(struct super *s, struct super_kind kind, unsigned int segments
 void super_new(struct super *s, struct super_kind kind, unsigned int mss, unsigned int segments,
 	       unsigned int last);
 /* What becomes of it when it is cut: packet number @i, complete, as RFC 9293 and the stack's own
- * segmentation have it; its length, 0 when there are no more. Not with an extension header.
+ * segmentation have it; its length, 0 when there are no more.
  */
 uint32_t super_cut(const struct super *s, unsigned int i, uint8_t *packet);
 /* A packet socket that sends super-packets on an interface. */
