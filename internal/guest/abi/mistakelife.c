@@ -88,7 +88,7 @@ TEST(mmap_outliving_its_memory_CVE_2024_0582)
 		fill(r.rx_data, r.g.rx_size, round + 100);
 		must(vmsplice(pipes[1], &iov, 1, 0));
 		u = tun_open("", IFF_TUN);
-		others = ring_new(u.fd, ring_args(1 << 22));
+		others = ring_new(u.fd, ring_args(1 << 20));
 		memset(others.rx_data, 0xff, others.g.rx_size);
 		expect_pattern(r.tx_data, r.g.tx_size, round);
 		expect_pattern(r.rx_data, r.g.rx_size, round + 100);
@@ -98,7 +98,7 @@ TEST(mmap_outliving_its_memory_CVE_2024_0582)
 		ring_unmap(&others);
 		tun_close(&u);
 		u = tun_open("", IFF_TUN);
-		others = ring_new(u.fd, ring_args(1 << 22));
+		others = ring_new(u.fd, ring_args(1 << 20));
 		memset(others.rx_data, 0xff, others.g.rx_size);
 		expect_eq(must(read(pipes[0], got, sizeof(got))), sizeof(got));
 		if (memcmp(got, want, sizeof(got)))
