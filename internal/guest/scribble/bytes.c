@@ -317,6 +317,7 @@ static void every_byte_that_goes_up(int flags)
 	raw = raw_socket(t.name);
 	for (size_t len = t.tap ? ETH : 1; len <= 1500; len += len < 100 ? 1 : 31) {
 		struct sockaddr_ll ll;
+		struct sockaddr *from = (struct sockaddr *)&ll;
 		socklen_t n = sizeof(ll);
 		struct mytun_rec *rec;
 
@@ -335,7 +336,7 @@ static void every_byte_that_goes_up(int flags)
 		expect_eq(r.tx_cons->drops, 0);
 		memset(got, 0xe1, sizeof(got));
 		do
-			expect_eq(must(recvfrom(raw, got, sizeof(got), 0, (struct sockaddr *)&ll, &n)),
+			expect_eq(must(recvfrom(raw, got, sizeof(got), 0, from, &n)),
 				  len);
 		while (ll.sll_pkttype == PACKET_OUTGOING);
 		expect_bytes("a packet", got, bytes, len);

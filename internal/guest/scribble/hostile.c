@@ -85,7 +85,12 @@ static void *run_thread(void *arg)
 
 void hostile(void *arg)
 {
-	static struct thread threads[] = { { .turn = scribble_many }, { .turn = carry }, { .turn = carry }, { .turn = change } };
+	static struct thread threads[] = {
+		{ .turn = scribble_many },
+		{ .turn = carry },
+		{ .turn = carry },
+		{ .turn = change },
+	};
 	uint64_t seed = *(uint64_t *)arg;
 	struct rnd r = rnd_new(seed, 0);
 

@@ -76,7 +76,9 @@ static void make_packet(struct packet *p, const struct queue *q, struct rnd *r,
 	switch (below(r, 5)) {
 	case 0:
 		segment(p, &c, rnd(r), payload, len);
-		head->gso_type = family == AF_INET ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+		head->gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		if (family == AF_INET6)
+			head->gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
 		head->csum_offset = 16;
 		break;
 	case 1:

@@ -5,8 +5,9 @@
 
 struct rnd rnd_new(uint64_t seed, uint64_t stream)
 {
-	struct rnd r = { (seed + 1) * 0x9e3779b97f4a7c15ull ^ (stream + 1) * 0xd1342543de82ef95ull };
+	struct rnd r = { (seed + 1) * 0x9e3779b97f4a7c15ull };
 
+	r.state ^= (stream + 1) * 0xd1342543de82ef95ull;
 	r.state = r.state ?: 1;
 	rnd(&r);
 	return r;

@@ -123,9 +123,11 @@ static void choose_header(struct word *w, struct mytun_rec *rec, uint32_t size)
 static uint32_t walk(struct word *w, uint32_t from, uint32_t to, bool rx)
 {
 	for (unsigned int n = below(w->r, 30); n && from != to; n--) {
-		struct mytun_rec *rec = rx ? rx_rec_of(w->q, w->map, from) : tx_rec_of(w->q, w->map, from);
-		uint32_t size = load_acquire(&rec->size) & ~MYTUN_REC_BUSY;
+		struct mytun_rec *rec;
+		uint32_t size;
 
+		rec = rx ? rx_rec_of(w->q, w->map, from) : tx_rec_of(w->q, w->map, from);
+		size = load_acquire(&rec->size) & ~MYTUN_REC_BUSY;
 		if (size < sizeof(*rec) || size > to - from)
 			break;
 		from += size;
