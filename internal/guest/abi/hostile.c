@@ -54,19 +54,6 @@ TEST(a_checksum_that_begins_before_the_packet)
 	expect_eq(far.rx_prod->pos, 0);
 }
 
-static void bridge(const char *a, const char *b)
-{
-	char cmd[300];
-
-	snprintf(cmd, sizeof(cmd),
-		 "ip link add bridge type bridge && ip link set %s master bridge && "
-		 "ip link set %s master bridge && "
-		 "for i in %s %s bridge; do ip link set $i up; done",
-		 a, b, a, b);
-	run(cmd);
-	sleep_ms(500);
-}
-
 /* Two VLAN tags in the frame and one beside it, before the longest headers. */
 TEST(the_longest_headers_and_a_tag_beside_the_frame)
 {

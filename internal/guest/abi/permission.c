@@ -2,8 +2,6 @@
 /* Who may make an interface, attach to one, and whose packets those are. */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
@@ -19,61 +17,7 @@
 #include "iface.h"
 #include "packet.h"
 #include "ring.h"
-
-enum {
-	USER = 1000,
-	OTHER = 1001,
-	GROUP = 2000
-};
-
-struct who {
-	uid_t uid;
-	gid_t gid;
-	gid_t extra; /* a further group, unless 0 */
-	int flags; /* of the attempt */
-	int err; /* 0: it works */
-	const char *name;
-};
-
-static void become(const struct who *w)
-{
-	must(setgroups(w->extra ? 1 : 0, &w->extra));
-	must(setresgid(w->gid, w->gid, w->gid));
-	must(setresuid(w->uid, w->uid, w->uid));
-}
-
-static void attempt(void *arg)
-{
-	const struct who *w = arg;
-	struct ifreq ifr;
-	int ret;
-
-	become(w);
-	ret = tun_set_iff(tun_open_file(), w->name, w->flags, &ifr);
-	if (ret != (w->err ? -1 : 0) || (ret && errno != w->err))
-		fail("uid %d, groups %d and %d: %s, not %s", w->uid, w->gid, w->extra,
-		     ret ? strerrorname(errno) : "worked", w->err ? strerrorname(w->err) : "that");
-}
-
-static void attach(uid_t uid, gid_t gid, gid_t extra, const char *name, int err)
-{
-	struct who w = { uid, gid, extra, IFF_TUN | IFF_NO_PI, err, name };
-
-	spawn_wait(spawn(attempt, &w));
-}
-
-/* A persistent interface that nobody has open. */
-static void prepared(const char *name, long owner, long group)
-{
-	struct tun t = tun_open(name, IFF_TUN);
-
-	must(ioctl(t.fd, TUNSETPERSIST, 1));
-	if (owner >= 0)
-		must(ioctl(t.fd, TUNSETOWNER, owner));
-	if (group >= 0)
-		must(ioctl(t.fd, TUNSETGROUP, group));
-	tun_close(&t);
-}
+#include "who.h"
 
 TEST(the_device_can_be_opened_by_everybody)
 {
@@ -234,27 +178,6 @@ TEST(an_owner_without_privileges_may_have_rings)
 	prepared("users", USER, -1);
 	spawn_wait(spawn(rings_of_the_owner, "users"));
 	iface_del("users");
-}
-
-/*
- * A packet socket whose filter keeps as many bytes of each packet as the number of the
- * user whose socket sent it.
- */
-static int uid_capture(const char *ifname)
-{
-	struct bpf_insn prog[] = {
-		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_socket_uid },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
-				.insns = (uintptr_t)prog,
-				.insn_cnt = ARRAY_SIZE(prog),
-				.license = (uintptr_t) "GPL" };
-	int fd = raw_socket(ifname), bpf;
-
-	bpf = must(syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)));
-	must(setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &bpf, sizeof(bpf)));
-	return fd;
 }
 
 struct writer {

@@ -3,6 +3,7 @@
 #include "slow.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -27,6 +28,19 @@ void run(const char *command)
 {
 	if (!runs(command))
 		fail("%s", command);
+}
+
+void bridge(const char *a, const char *b)
+{
+	char cmd[300];
+
+	snprintf(cmd, sizeof(cmd),
+		 "ip link add bridge type bridge && ip link set %s master bridge && "
+		 "ip link set %s master bridge && "
+		 "for i in %s %s bridge; do ip link set $i up; done",
+		 a, b, a, b);
+	run(cmd);
+	sleep_ms(500);
 }
 
 struct tun slow_open(int sndbuf)

@@ -14,6 +14,8 @@
 /* By bash: the guest's sh has tools of its own, which know less. */
 bool runs(const char *command);
 void run(const char *command);
+/* Two interfaces are ports of a bridge, and up. */
+void bridge(const char *a, const char *b);
 
 /* A TAP port "port0" of a bridge whose other port sends one packet, and keeps the others. */
 struct tun slow_open(int sndbuf);

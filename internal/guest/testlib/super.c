@@ -17,6 +17,7 @@
 
 #include "check.h"
 #include "iface.h"
+#include "packet.h"
 
 static unsigned int below(unsigned int n)
 {
@@ -132,6 +133,7 @@ static void build(struct super *s, struct super_kind kind, unsigned int ip_optio
 
 	memset(s, 0, offsetof(struct super, bytes) + 256);
 	ip = add_ethernet(p, kind, s);
+	s->network = ip - s->bytes;
 	p = kind.ipv6 ? add_ipv6(ip, kind, l4 + payload) : add_ipv4(ip, ip_options, l4 + payload);
 	s->headers = p + l4 - s->bytes;
 	s->len = s->headers + payload;
@@ -173,6 +175,44 @@ void super_random(struct super *s, struct super_kind kind, unsigned int segments
 	/* How much of it lies in one piece: all, or little more than the headers. */
 	if (s->len < 30000 && below(2))
 		s->vnet.hdr_len = s->len - below(s->len - s->headers);
+}
+
+static void finish_ip(uint8_t *ip, unsigned int i, size_t len)
+{
+	struct iphdr *ip4 = (struct iphdr *)ip;
+
+	if (ip[0] >> 4 == 6) {
+		((struct ip6_hdr *)ip)->ip6_plen = htons(len - sizeof(struct ip6_hdr));
+		return;
+	}
+	ip4->tot_len = htons(len);
+	ip4->id = htons(ntohs(ip4->id) + i);
+	ip4->check = 0;
+	ip4->check = packet_fold(packet_sum(0, ip, ip4->ihl * 4));
+}
+
+uint32_t super_cut(const struct super *s, unsigned int i, uint8_t *packet)
+{
+	uint32_t from = s->headers + i * s->mss, transport = s->vnet.csum_start, len, sum;
+	bool last = from + s->mss >= s->len, ipv6 = s->bytes[s->network] >> 4 == 6;
+	struct tcphdr *th = (struct tcphdr *)(packet + transport);
+	uint8_t *ip = packet + s->network;
+
+	if (from >= s->len)
+		return 0;
+	len = last ? s->len - from : s->mss;
+	memcpy(packet, s->bytes, s->headers);
+	memcpy(packet + s->headers, s->bytes + from, len);
+	len += s->headers;
+	th->seq = htonl(ntohl(th->seq) + i * s->mss);
+	th->cwr = !i && th->cwr;
+	th->fin = last && th->fin;
+	th->psh = last && th->psh;
+	finish_ip(ip, i, len - s->network);
+	th->check = 0;
+	sum = packet_sum(IPPROTO_TCP + len - transport, ip + (ipv6 ? 8 : 12), ipv6 ? 32 : 8);
+	th->check = packet_fold(packet_sum(sum, th, len - transport));
+	return len;
 }
 
 int super_socket(const char *ifname)

@@ -22,6 +22,7 @@ struct super {
 	struct virtio_net_hdr vnet;
 	uint16_t proto;
 	uint32_t len;
+	uint32_t network; /* where the IP header is */
 	uint32_t headers;
 	uint32_t mss;
 	uint8_t bytes[1 << 17];
@@ -32,6 +33,10 @@ void super_random(struct super *s, struct super_kind kind, unsigned int segments
 /* One of @segments packets of @mss bytes but the last, which has @last. */
 void super_new(struct super *s, struct super_kind kind, unsigned int mss, unsigned int segments,
 	       unsigned int last);
+/* What becomes of it when it is cut: packet number @i, complete, as RFC 9293 and the stack's own
+ * segmentation have it; its length, 0 when there are no more.
+ */
+uint32_t super_cut(const struct super *s, unsigned int i, uint8_t *packet);
 /* A packet socket that sends super-packets on an interface. */
 int super_socket(const char *ifname);
 void super_send(int fd, const char *ifname, const struct super *s);
