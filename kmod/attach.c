@@ -195,9 +195,11 @@ static void mytun_napi_del(struct mytun_queue *q)
 		__netif_napi_del(&q->napi);
 }
 
-/* The last steps for a queue that nobody reaches any more. */
+/* The last steps for a queue that nobody reaches any more, a grace period after the first. */
 static void mytun_part(struct mytun_dev *md, struct mytun_queue *q)
 {
+	if (q->napi_added)
+		mytun_napi_timer_stop(&q->napi);
 	/* Who waits in write(2) for memory must not keep the interface waiting. */
 	q->sk.sk_shutdown = SHUTDOWN_MASK;
 	q->disabled = false;

@@ -513,6 +513,16 @@ void *mytun_frag_alloc(struct mytun_frags *f, unsigned int size);
 void mytun_frags_free(struct mytun_frags *f);
 
 /* inject.c */
+/*
+ * For an instance that has been disabled, a grace period later. napi_disable() stops the
+ * timer of gro_flush_timeout, but whoever completes the instance starts it only after he has
+ * given the instance back, and so perhaps after that.
+ */
+static inline void mytun_napi_timer_stop(struct napi_struct *napi)
+{
+	hrtimer_cancel(&napi->timer);
+}
+
 #define MYTUN_INJECTIONS_SERVED \
 	(BIT(MYTUN_INJECT_SOFTIRQ) | BIT(MYTUN_INJECT_THREAD) | BIT(MYTUN_INJECT_DIRECT))
 void mytun_inject_doorbell(struct mytun_queue *q);

@@ -117,7 +117,8 @@ void mytun_writeq_stop(struct mytun_queue *q)
 	ASSERT_RTNL();
 	if (!q->disabled)
 		napi_disable(&q->napi);
-	netif_napi_del(&q->napi);
+	netif_napi_del(&q->napi); /* with a grace period */
+	mytun_napi_timer_stop(&q->napi);
 }
 
 /* The queue has got its rings, and nobody adds any more: what is there goes up now. */

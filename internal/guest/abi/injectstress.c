@@ -176,6 +176,24 @@ TEST_WITHIN(120, interfaces_can_be_deleted_meanwhile)
 	}
 }
 
+/* Whoever completes an instance starts its timer after he has given it back. */
+TEST_WITHIN(120, no_timer_outlives_its_queue)
+{
+	struct queue q[QUEUES];
+	pid_t pid;
+
+	sysfs_here();
+	for (int round = 0; round < 40; round++) {
+		open_all(q);
+		iface_knob(q[0].t.name, "napi_defer_hard_irqs", "2");
+		iface_knob(q[0].t.name, "gro_flush_timeout", "3000000000");
+		run_all(q, 10, round & 1 ? delete_first : NULL);
+		close_all(q);
+		eventually(inject_threads(&pid) == 0);
+	}
+	sleep_ms(3100); /* those that did are among others' memory now */
+}
+
 static void detach(struct queue *q)
 {
 	for (int i = 0; i < QUEUES; i++) {

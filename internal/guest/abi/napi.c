@@ -15,16 +15,6 @@
 #include "ring.h"
 #include "segment.h"
 
-static void knob(const struct tun *t, const char *name, const char *value)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/class/net/%s/%s", t->name, name);
-	if (access(path, F_OK))
-		skip("this kernel has no %s", name);
-	must(write_file(path, value));
-}
-
 static double now(void)
 {
 	struct timespec t;
@@ -72,14 +62,14 @@ static void doorbells_are_merged(uint32_t mode, const char *threaded)
 	sysfs_here();
 	inject(t.fd, mode);
 	if (threaded)
-		knob(&t, "threaded", threaded);
+		iface_knob(t.name, "threaded", threaded);
 	/* Without it each goes by itself. */
 	next_segment(&r, &c);
 	next_segment(&r, &c);
 	expect_eq(captured(raw, 5000), TCP4 + 500);
 	expect_eq(captured(raw, 5000), TCP4 + 500);
 
-	knob(&t, "gro_flush_timeout", "300000000");
+	iface_knob(t.name, "gro_flush_timeout", "300000000");
 	begin = now();
 	next_segment(&r, &c);
 	next_segment(&r, &c);
@@ -92,7 +82,7 @@ static void doorbells_are_merged(uint32_t mode, const char *threaded)
 	expect(now() - begin > 0.1);
 
 	/* The same with the interrupts, had it any, deferred. */
-	knob(&t, "napi_defer_hard_irqs", "2");
+	iface_knob(t.name, "napi_defer_hard_irqs", "2");
 	begin = now();
 	next_segment(&r, &c);
 	next_segment(&r, &c);
@@ -132,7 +122,7 @@ TEST(nothing_overtakes_what_gro_holds)
 	struct packet p;
 
 	sysfs_here();
-	knob(&t, "gro_flush_timeout", "2000000000");
+	iface_knob(t.name, "gro_flush_timeout", "2000000000");
 	next_segment(&r, &c);
 	expect_eq(captured(raw, 50), 0);
 	/* The next is of another length, to be told from it, and waits for the change. */
@@ -153,7 +143,7 @@ TEST(an_interface_goes_with_packets_that_gro_holds)
 		struct conn c = conn_to_nobody();
 
 		inject(t.fd, i % 2 ? MYTUN_INJECT_THREAD : MYTUN_INJECT_SOFTIRQ);
-		knob(&t, "gro_flush_timeout", "10000000000");
+		iface_knob(t.name, "gro_flush_timeout", "10000000000");
 		next_segment(&r, &c);
 		if (i % 3 == 0)
 			iface_del(t.name);
@@ -173,12 +163,12 @@ TEST(both_kinds_of_threads_come_and_go)
 	sysfs_here();
 	packet_inbound(&p, &t, AF_INET, "x", 1);
 	for (int i = 0; i < 12; i++) {
-		knob(&t, "threaded", i & 1 ? "1" : "0");
+		iface_knob(t.name, "threaded", i & 1 ? "1" : "0");
 		inject(t.fd, i % 3);
 		ring_tx_packet(&r, p.bytes, p.len);
 		ring_tx_flush(&r);
 		udp_expect(udp, "x", 1);
-		knob(&t, "threaded", i & 2 ? "1" : "0");
+		iface_knob(t.name, "threaded", i & 2 ? "1" : "0");
 		ring_tx_packet(&r, p.bytes, p.len);
 		ring_tx_flush(&r);
 		udp_expect(udp, "x", 1);
@@ -195,8 +185,8 @@ TEST(nothing_overtakes_what_gro_holds_with_deferred_interrupts)
 	struct packet p;
 
 	sysfs_here();
-	knob(&t, "gro_flush_timeout", "2000000000");
-	knob(&t, "napi_defer_hard_irqs", "100");
+	iface_knob(t.name, "gro_flush_timeout", "2000000000");
+	iface_knob(t.name, "napi_defer_hard_irqs", "100");
 	for (int i = 0; i < 20; i++) {
 		inject(t.fd, MYTUN_INJECT_SOFTIRQ);
 		sleep_ms(5);

@@ -380,3 +380,13 @@ long long iface_ethtool(const char *name, const char *stat)
 	free(values);
 	return value;
 }
+
+void iface_knob(const char *name, const char *knob, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/%s", name, knob);
+	if (access(path, F_OK))
+		skip("this kernel has no %s", knob);
+	must(write_file(path, value));
+}

@@ -33,6 +33,8 @@ void iface_del_if_there(const char *name);
 void iface_move(const char *name, int netns_fd);
 void iface_mac(const char *name, uint8_t mac[6]);
 
+/* Writes /sys/class/net/NAME/KNOB; sysfs_here() comes before. */
+void iface_knob(const char *name, const char *knob, const char *value);
 /* ip link set txqueuelen; -1 and errno when it is refused. */
 int iface_set_txqueuelen(const char *name, int packets);
 /* ip -details link: calls @each with what the interface's kind says of it. */
