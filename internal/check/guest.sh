@@ -11,7 +11,7 @@ set -euo pipefail
 results=$1
 
 # Go packages, test programs, shell files: see vm test -run.
-ESSENTIAL='^(mytun|abi|csrc|module|selftest)$'
+ESSENTIAL='^(mytun|abi|load|csrc|module|selftest)$'
 
 # guest_tests KERNEL FLAGS...
 guest_tests() {

@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# coverage.sh RESULTS: which lines of the module the tests reach, in virtual machines whose kernel counts
+# them. KERNELS names those kernels, if it shall be others.
+set -euo pipefail
+. internal/check/lib.sh
+results=$1
+exec >"$results/coverage.lines"
+
+COUNTING_KERNELS=uml
+
+for kernel in ${KERNELS:-$COUNTING_KERNELS}; do
+	begun=$SECONDS
+	"$VM" test -kernel "$kernel" -gcov -results "$results" ||
+		echo "not ok guest tests on $kernel: they could not be run, see above"
+	progress "guest tests on $kernel, $((SECONDS - begun)) s"
+done
+
+table=$results/coverage.txt
+if go run ./internal/check/coverage "$results" >"$table" 2>&1; then
+	echo "ok each line of the module is reached, or explained"
+else
+	echo "not ok each line of the module is reached, or explained: see the table"
+fi
+cat "$table" >&2
