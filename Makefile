@@ -29,7 +29,7 @@ shell: deps ## a virtual machine with the module loaded, on this terminal
 
 .PHONY: test
 test: deps ## all tests, on this machine and in virtual machines; counts them at the end
-	@internal/check/run static host guest
+	@internal/check/run static host guest lab
 
 .PHONY: check
 check: deps ## the static checks alone: formats, linters, warnings

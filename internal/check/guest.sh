@@ -13,15 +13,6 @@ results=$1
 # Go packages, test programs, shell files: see vm test -run.
 ESSENTIAL='^(mytun|abi|load|csrc|module|selftest)$'
 
-# guest_tests KERNEL FLAGS...
-guest_tests() {
-	local begun=$SECONDS
-	"$VM" test -kernel "$1" -results "$results" "${@:2}" || {
-		echo "not ok guest tests on $1: they could not be run, see above"
-	} >>"$results/guest.lines"
-	progress "guest tests on $1, $((SECONDS - begun)) s"
-}
-
 # other_kernels: those beside the main one, that of this commit first.
 other_kernels() {
 	local others commit i

@@ -57,6 +57,16 @@ check() {
 	progress "$name, $((SECONDS - begun)) s"
 }
 
+# guest_tests KERNEL FLAGS...: in virtual machines, see vm test. The stage has set results.
+# shellcheck disable=SC2154
+guest_tests() {
+	local begun=$SECONDS
+	"$VM" test -kernel "$1" -results "$results" "${@:2}" || {
+		echo "not ok guest tests on $1: they could not be run, see above"
+	} >>"$results/guest.lines"
+	progress "guest tests on $1, $((SECONDS - begun)) s"
+}
+
 # silent COMMAND...: fails when the command prints anything, too.
 silent() {
 	local out

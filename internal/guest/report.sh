@@ -9,7 +9,7 @@
 #	run_tests
 #
 # Each function whose name begins with test_ runs in a shell of its own, under set -euo pipefail and
-# a time limit of TEST_SECONDS. It may call `skip WHY` or `fail WHY`. One line is reported for each:
+# a time limit of TEST_SECONDS, times MYTUN_PATIENCE. It may call `skip WHY` or `fail WHY`. One line is reported for each:
 # "ok NAME", "not ok NAME: why" or "skip NAME: why"; what a failed test printed follows it, each
 # line behind a "# ". `FILE test_name` runs one test with its output on the terminal.
 
@@ -41,6 +41,7 @@ eventually() {
 
 run_tests() {
 	local file=$0 names name log why status failed=0
+	local seconds=$((${TEST_SECONDS:-60} * ${MYTUN_PATIENCE:-1}))
 	if [ "$report_one" ]; then
 		{ true >&3; } 2>/dev/null || exec 3>&2
 		set -eEuo pipefail
@@ -52,12 +53,12 @@ run_tests() {
 	mapfile -t names < <(sed -n 's/^\(test_[A-Za-z0-9_]*\)().*/\1/p' "$file")
 	for name in "${names[@]}"; do
 		status=0
-		timeout -k 5 "${TEST_SECONDS:-60}" bash "$file" "$name" >"$log" 2>&1 3>"$why" || status=$?
+		timeout -k 5 "$seconds" bash "$file" "$name" >"$log" 2>&1 3>"$why" || status=$?
 		name=$(basename "$file" .sh)/${name#test_}
 		case $status in
 		0) echo "ok $name" ;;
 		77) echo "skip $name: $(head -n 1 "$why")" ;;
-		124 | 137 | 143) echo "not ok $name: not done after ${TEST_SECONDS:-60} s" ;;
+		124 | 137 | 143) echo "not ok $name: not done after $seconds s" ;;
 		*) echo "not ok $name: $(head -n 1 "$why" | grep . || echo "exit status $status")" ;;
 		esac
 		case $status in

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -57,9 +56,6 @@ var errNoInit = errors.New("the machine never reached its init")
 // /out. An error means that the machine died, hung, or that its kernel complained; how the command
 // ended is in the result.
 func boot(m *machine, dir string) (*result, error) {
-	if err := installMissing(hostTools[:1]); err != nil {
-		return nil, err
-	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -106,7 +102,7 @@ func bootOnce(m *machine, dir string) (*result, error) {
 	})
 	defer noInit.Stop()
 
-	runErr := runQEMU(ctx, m, image, disk, log, filepath.Join(dir, outputLogName))
+	runErr := runMachine(ctx, m, image, disk, log, filepath.Join(dir, outputLogName))
 	if err := log.Close(); err != nil {
 		return nil, err
 	}
@@ -135,48 +131,34 @@ func bootOnce(m *machine, dir string) (*result, error) {
 	return &result{Status: status, Out: filepath.Join(dir, "out")}, nil
 }
 
-// runQEMU starts the emulator and waits for it. The first serial port carries the kernel's log and
-// nothing else, the second what the command prints, so that neither is ever mistaken for the other.
-func runQEMU(ctx context.Context, m *machine, image, disk string, log io.Writer, outputLog string) error {
-	params := "console=ttyS0 panic=-1 oops=panic net.ifnames=0 log_buf_len=4M " + m.Params
-	cpus := m.CPUs
-	if !m.Icount {
-		// The emulated CPUs' counters are not good clocks. Some kernels find out in the middle of a test,
-		// and say so in the log.
-		params += " tsc=unstable"
-	}
-	if !m.Interactive && !m.Icount { // counted time is not the clock's
-		params += fmt.Sprintf(" MYTUN_SECONDS=%d", int(m.Timeout.Seconds()))
-	}
-	args := []string{
-		"-machine", "pc", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		// One thread runs all CPUs: with one each, a machine with few CPUs of its own now and
-		// then fails to boot. cmpxchg16b is emulated wrongly by QEMU 7.2 and crashes newer kernels.
-		"-accel", "tcg,thread=single", "-cpu", "max,-cx16",
-		"-m", strconv.Itoa(m.MemMiB),
-		"-kernel", m.Kernel.Vmlinuz, "-initrd", image,
-		"-chardev", "file,id=kernel,path=/dev/fd/3", "-serial", "chardev:kernel",
-		"-drive", "if=none,id=disk,format=raw,cache=unsafe,file=" + disk, "-device", "virtio-blk-pci,drive=disk",
-	}
-	if m.Icount {
-		cpus = 1
-		args = append(args, "-icount", "shift=0,sleep=off")
-	}
-	if m.Interactive {
-		args = append(args, "-chardev", "stdio,id=output,signal=off")
-		params += " MYTUN_INTERACTIVE=1 " + terminalParams()
-	} else {
-		args = append(args, "-chardev", "file,id=output,path=/dev/fd/4")
-	}
-	args = append(args, "-serial", "chardev:output", "-smp", strconv.Itoa(cpus), "-append", params)
+// The descriptors of the machine's program that lead to the kernel's log and to what the command
+// prints: two lines, so that neither is ever mistaken for the other.
+const (
+	kernelFD = 3
+	outputFD = 4
+)
 
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", args...)
+// runMachine starts the machine's program and waits for it.
+func runMachine(ctx context.Context, m *machine, image, disk string, log io.Writer, outputLog string) error {
+	var cmd *exec.Cmd
+	var err error
+	if m.Kernel.Lab != nil && m.Kernel.Lab.uml {
+		cmd, err = umlCommand(ctx, m, image, disk)
+	} else {
+		cmd, err = qemuCommand(ctx, m, image, disk)
+	}
+	if err != nil {
+		return err
+	}
 	cmd.Stderr = log
 	// If this process is killed, the machine goes with it. The kernel ties that to the thread
 	// that started it, hence the lock.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	if m.Interactive {
 		cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
 	}
@@ -190,7 +172,7 @@ func runQEMU(ctx context.Context, m *machine, image, disk string, log io.Writer,
 	if m.Output != nil {
 		output = io.MultiWriter(out, m.Output)
 	}
-	ports := []io.Writer{log, output}
+	ports := []io.Writer{log, output} // kernelFD, outputFD
 	done := make(chan error, len(ports))
 	for _, w := range ports {
 		r, pw, err := os.Pipe()
@@ -209,11 +191,26 @@ func runQEMU(ctx context.Context, m *machine, image, disk string, log io.Writer,
 		return err
 	}
 	for _, f := range cmd.ExtraFiles {
-		f.Close() // so that the copies end when QEMU does
+		f.Close() // so that the copies end when the machine does
 	}
 	err = cmd.Wait()
 	for range ports {
 		err = errors.Join(err, <-done)
 	}
 	return err
+}
+
+// params are the kernel's parameters that all machines have, with the terminal and the disk as this
+// machine's kernel names them. What the kernel does not know it hands to init, as its environment.
+func (m *machine) params(terminal, disk string) string {
+	params := fmt.Sprintf("panic=-1 oops=panic net.ifnames=0 log_buf_len=4M MYTUN_TERMINAL=%s MYTUN_DISK=%s", terminal, disk)
+	if m.Kernel.Lab != nil {
+		params += fmt.Sprintf(" MYTUN_LAB=%s MYTUN_PATIENCE=%d", m.Kernel.Name, m.Kernel.Lab.patience)
+	}
+	if m.Interactive {
+		params += " MYTUN_INTERACTIVE=1 " + terminalParams()
+	} else if !m.Icount { // counted time is not the clock's
+		params += fmt.Sprintf(" MYTUN_SECONDS=%d", int(m.Timeout.Seconds()))
+	}
+	return params + " " + m.Params
 }

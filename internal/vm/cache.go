@@ -72,7 +72,7 @@ func removeCache() error {
 		return err
 	}
 	old := []string{"checkpatch", "checkpatch.lock"} // that is, of earlier versions
-	for _, name := range append(old, "image", "kernel", "ko", "program", "source") {
+	for _, name := range append(old, "image", "kernel", "ko", "lab", "program", "source") {
 		if err := os.RemoveAll(filepath.Join(cache, name)); err != nil {
 			return err
 		}

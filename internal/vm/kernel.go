@@ -38,7 +38,8 @@ var kernelSources = map[string]kernelSource{
 const defaultKernel = "6.1"
 
 func kernelFlag(f *flag.FlagSet) *string {
-	return f.String("kernel", defaultKernel, "kernel `NAME`, one of "+strings.Join(kernelNames(), ", "))
+	names := slices.Concat(kernelNames(), labKernelNames())
+	return f.String("kernel", defaultKernel, "kernel `NAME`, one of "+strings.Join(names, ", "))
 }
 
 // kernelNames lists the kernels, the oldest first.
@@ -61,18 +62,23 @@ type kernel struct {
 	Release string // as uname -r says it
 	Root    string // the packages, unpacked
 	Vmlinuz string
-	Modules string // .../lib/modules/Release
-	Headers string // the directory to give to make -C
+	Modules string     // .../lib/modules/Release
+	Headers string     // the directory to give to make -C
+	Lab     *labKernel // nil for Debian's own
 	source  kernelSource
 }
 
-// fetchKernel returns a kernel of the table above, downloading it first if need be. It stays at
-// the version that the cache holds: what passed yesterday is tested against the same kernel
-// today.
+// fetchKernel returns a kernel of the table above or of the lab's, downloading or building it first
+// if need be. It stays at the version that the cache holds: what passed yesterday is tested against
+// the same kernel today.
 func fetchKernel(name string) (*kernel, error) {
+	if _, ok := labKernels[name]; ok {
+		return fetchLabKernel(name)
+	}
 	src, ok := kernelSources[name]
 	if !ok {
-		return nil, fmt.Errorf("no kernel %q; there are %s", name, strings.Join(kernelNames(), ", "))
+		return nil, fmt.Errorf("no kernel %q; there are %s", name,
+			strings.Join(slices.Concat(kernelNames(), labKernelNames()), ", "))
 	}
 	root, err := cached("kernel/"+name, func(tmp, final string) error {
 		return unpackKernel(name, src, tmp, final)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -20,7 +21,8 @@ var complaint = regexp.MustCompile(`BUG:|BUG at |WARNING:|\bKASAN\b|\bKCSAN\b|\b
 	`soft lockup|hard LOCKUP|refcount_t|refcount.*(overflow|underflow|saturated|leak)|memory leak|new suspected|leaked|` +
 	`general protection|invalid opcode|unable to handle|INFO: task|rcu.*stall|ODEBUG|possible circular|` +
 	`suspicious RCU|bad unlock|still held|unregister_netdevice: waiting|page allocation failure|Out of memory|` +
-	`list_(add|del) corruption|double free|scheduling while atomic|[Bb]ad page|usercopy: Kernel`)
+	`list_(add|del) corruption|double free|scheduling while atomic|[Bb]ad page|usercopy: Kernel|` +
+	`turning off the locking correctness validator|unreferenced object|sleeping function called`)
 
 // A kernelLog keeps what a kernel prints: in a file, on the terminal if wanted, and in memory.
 type kernelLog struct {
@@ -73,13 +75,24 @@ func fileComplaints(path string) []string {
 	return findComplaints(string(text))
 }
 
+// Data races of others are none of ours. A report is between two lines of equal signs.
+var (
+	race    = regexp.MustCompile(`BUG: KCSAN`)
+	raceEnd = regexp.MustCompile(`={20}`)
+	ours    = regexp.MustCompile(`\[mytun\]|\bmytun_`)
+)
+
 // testMarker stands before the name of what the guest's run-tests begins.
 const testMarker = "guest: begin "
 
+// findComplaints leaves out what the kernel said before our init was reached: of itself, that is.
 func findComplaints(text string) []string {
 	const context = 40 // lines of a report that are worth showing
 	var found []string
 	during := ""
+	if _, after, ok := strings.Cut(text, initMarker); ok {
+		text = after
+	}
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
 		if _, name, ok := strings.Cut(lines[i], testMarker); ok {
@@ -89,6 +102,18 @@ func findComplaints(text string) []string {
 			continue
 		}
 		end := min(i+context, len(lines))
+		if race.MatchString(lines[i]) {
+			n := slices.IndexFunc(lines[i:], raceEnd.MatchString)
+			if n < 0 {
+				n = len(lines) - i
+			}
+			report := lines[i : i+n]
+			if !slices.ContainsFunc(report, ours.MatchString) {
+				i += n
+				continue
+			}
+			end = i + n
+		}
 		found = append(found, during+strings.Join(lines[i:end], "\n"))
 		i = end - 1
 	}

@@ -25,8 +25,8 @@ import (
 const usage = `usage: go run ./internal/vm COMMAND [FLAGS]
 
   deps            install the Debian packages that the other commands need, if any is missing
-  kernels         print the names of the kernels that there are
-  fetch           download a kernel and its headers into the cache; prints where they are
+  kernels         print the names of the kernels that there are (-lab: those with sanitizers)
+  fetch           download, or build, a kernel and its headers into the cache; prints where they are
   build           build the module for a kernel; prints the path of the .ko
   run -- CMD...   boot a machine, run CMD in it, exit with its status
   shell           an interactive machine on this terminal; "exit" ends it
@@ -102,8 +102,16 @@ func cmdDeps(args []string) error {
 }
 
 func cmdKernels(args []string) error {
-	newFlags("kernels", "").Parse(args)
-	fmt.Println(strings.Join(kernelNames(), "\n"))
+	f := newFlags("kernels", "")
+	lab := f.Bool("lab", false, "those of the lab instead, which are built here, with what each watches")
+	f.Parse(args)
+	if !*lab {
+		fmt.Println(strings.Join(kernelNames(), "\n"))
+		return nil
+	}
+	for _, name := range labKernelNames() {
+		fmt.Printf("%s\t%s\n", name, labKernels[name].watches)
+	}
 	return nil
 }
 
@@ -226,6 +234,8 @@ func cmdShell(args []string) error {
 	return os.RemoveAll(dir)
 }
 
+const defaultMemMiB = 1024
+
 // machineOptions are the flags that run, shell and test share.
 type machineOptions struct {
 	kernel  *string
@@ -249,7 +259,7 @@ func (m *machineOptions) flags(f *flag.FlagSet) {
 	f.Var(&m.goDirs, "go", "`DIR` of a Go program to build and put into the guest as /bin/DIR's name (repeatable)")
 	f.DurationVar(&m.timeout, "timeout", 2*time.Minute, "time limit of the command; the machine gets a minute more")
 	f.BoolVar(&m.icount, "icount", false, "one CPU, guest time counts guest instructions (benchmarks)")
-	f.IntVar(&m.mem, "mem", 1024, "memory in `MiB`")
+	f.IntVar(&m.mem, "mem", 0, "memory in `MiB` (0: what the kernel needs, 1024 for most)")
 	f.IntVar(&m.smp, "smp", 2, "number of CPUs")
 	f.StringVar(&m.params, "append", "", "further kernel parameters")
 	f.BoolVar(&m.verbose, "v", false, "copy the kernel log to this terminal")
@@ -264,6 +274,15 @@ func (m *machineOptions) spec(scratch string) (*machine, error) {
 	spec := &machine{
 		Kernel: k, Files: m.files, Timeout: m.timeout, Icount: m.icount,
 		MemMiB: m.mem, CPUs: m.smp, Params: m.params, KernelLog: io.Discard,
+	}
+	if spec.MemMiB == 0 {
+		spec.MemMiB = defaultMemMiB
+		if k.Lab != nil {
+			spec.MemMiB = k.Lab.memMiB
+		}
+	}
+	if k.Lab != nil {
+		spec.Params = strings.TrimSpace(k.Lab.params + " " + spec.Params)
 	}
 	if m.verbose {
 		spec.KernelLog = os.Stderr

@@ -26,22 +26,44 @@ var sourceFiles = []string{
 	selftestFile, "tools/testing/selftests/kselftest.h", "tools/testing/selftests/kselftest_harness.h",
 }
 
+// sourceDeb returns the path of sourcePackage's file.
+func sourceDeb() (string, error) {
+	dir, err := cached("source/package", func(tmp, _ string) error {
+		apt, err := openApt(filepath.Join(tmp, "apt"), "bookworm")
+		if err != nil {
+			return err
+		}
+		debs, err := apt.download(sourcePackage)
+		if err != nil {
+			return err
+		}
+		if err := os.Rename(debs[0], filepath.Join(tmp, filepath.Base(debs[0]))); err != nil {
+			return err
+		}
+		return os.RemoveAll(apt.dir)
+	})
+	if err != nil {
+		return "", fmt.Errorf("the kernel's source: %w", err)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(found) != 1 {
+		return "", fmt.Errorf("%s has not exactly one package; remove that directory and try again", dir)
+	}
+	return found[0], nil
+}
+
 // fetchSource returns the path of one of sourceFiles, which are where they are in the kernel's tree.
 func fetchSource(file string) (string, error) {
 	key := sha256.Sum256(fmt.Append(nil, sourcePackage, sourceFiles))
 	dir, err := cached("source/"+hex.EncodeToString(key[:12]), unpackSource)
 	if err != nil {
-		return "", fmt.Errorf("the kernel's source: %w", err)
+		return "", err
 	}
 	return filepath.Join(dir, file), nil
 }
 
 func unpackSource(tmp, _ string) error {
-	apt, err := openApt(filepath.Join(tmp, "apt"), "bookworm")
-	if err != nil {
-		return err
-	}
-	debs, err := apt.download(sourcePackage)
+	deb, err := sourceDeb()
 	if err != nil {
 		return err
 	}
@@ -51,11 +73,8 @@ deb=$1 dst=$2 top=$3
 shift 3
 dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/src/$top.tar.xz" |
 	tar -xJ -C "$dst" --strip-components=1 "${@/#/$top/}"`
-	args := append([]string{"-c", script, "bash", debs[0], tmp, sourcePackage}, sourceFiles...)
-	if err := command("", "bash", args...); err != nil {
-		return err
-	}
-	return os.RemoveAll(apt.dir)
+	args := append([]string{"-c", script, "bash", deb, tmp, sourcePackage}, sourceFiles...)
+	return command("", "bash", args...)
 }
 
 // buildSelftest builds the kernel's own test of tun below dir. It opens /dev/net/tun; what is there

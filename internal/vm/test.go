@@ -24,6 +24,7 @@ func cmdTest(args []string) error {
 	m.flags(f)
 	results := f.String("results", "", "`DIR` for the results")
 	pattern := f.String("run", "", "run only the sections (Go packages, test programs, shell files) that match `REGEXP`")
+	tests := f.String("tests", "", "of the test programs run only the tests whose names contain one of these `WORDS`")
 	// An emulated machine keeps one CPU of this one busy.
 	machines := f.Int("machines", min(2, runtime.NumCPU()), "`NUMBER` of machines among which the tests are divided")
 	f.Lookup("timeout").DefValue = "15m"
@@ -68,15 +69,15 @@ func cmdTest(args []string) error {
 		spec.Files = append(spec.Files, file)
 	}
 	bin := filepath.Join(scratch, "test")
-	if err := buildTests(bin); err != nil {
+	if err := buildTests(bin, spec.Kernel.Lab != nil); err != nil {
 		return err
 	}
 	spec.Files = append(spec.Files, guestFile{Src: bin, Dst: "/test"})
 	errs := make(chan error)
 	for i := range *machines {
 		spec := *spec
-		spec.Command = []string{"env", "RUN=" + *pattern, fmt.Sprintf("MACHINE=%d", i), fmt.Sprintf("MACHINES=%d", *machines),
-			"/guest/run-tests"}
+		spec.Command = []string{"env", "RUN=" + *pattern, "TESTS=" + *tests,
+			fmt.Sprintf("MACHINE=%d", i), fmt.Sprintf("MACHINES=%d", *machines), "/guest/run-tests"}
 		go func() { errs <- testMachine(&spec, *results, "guest-"+*m.kernel, fmt.Sprintf("machine%d", i+1)) }()
 	}
 	for range *machines {
@@ -151,8 +152,9 @@ func examplePrograms() ([]string, error) {
 	return files, err
 }
 
-// buildTests builds, below dir as the guest has them below /test, the tests that are for a guest.
-func buildTests(dir string) error {
+// buildTests builds, below dir as the guest has them below /test, the tests that are for a guest; lab
+// ones too, which are for a kernel that watches itself.
+func buildTests(dir string, lab bool) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -162,7 +164,11 @@ func buildTests(dir string) error {
 	if err := buildSelftest(filepath.Join(dir, "selftest")); err != nil {
 		return err
 	}
-	return buildCTests(filepath.Join(dir, "bin"))
+	parents := []string{guestDir}
+	if lab {
+		parents = append(parents, labDir)
+	}
+	return buildCTests(filepath.Join(dir, "bin"), parents)
 }
 
 // buildGoTests builds the tests of each Go package, of whichever module, whose test files ask for
@@ -198,20 +204,26 @@ func buildGoTests(dir string) error {
 	return nil
 }
 
-// testLibrary is what the C tests share; it is no program of its own.
-const testLibrary = guestDir + "/testlib"
+const (
+	// testLibrary is what the C tests share; it is no program of its own.
+	testLibrary = guestDir + "/testlib"
+	// labDir has the C tests for kernels that watch themselves.
+	labDir = "internal/lab"
+)
 
 // buildCTests builds one program, which reports as the shell tests do, of the C files in each
-// directory of the guest's. Of the project they know the module's header alone.
-func buildCTests(dir string) error {
-	files, err := filepath.Glob(filepath.Join(guestDir, "*", "*.c"))
-	if err != nil || len(files) == 0 {
-		return err
-	}
+// directory below parents. Of the project they know the module's header alone.
+func buildCTests(dir string, parents []string) error {
 	sources := map[string][]string{}
-	for _, file := range files {
-		name := filepath.Dir(file)
-		sources[name] = append(sources[name], file)
+	for _, parent := range parents {
+		files, err := filepath.Glob(filepath.Join(parent, "*", "*.c"))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			name := filepath.Dir(file)
+			sources[name] = append(sources[name], file)
+		}
 	}
 	shared := sources[testLibrary]
 	delete(sources, testLibrary)
