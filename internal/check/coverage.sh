@@ -10,10 +10,7 @@ exec >"$results/coverage.lines"
 COUNTING_KERNELS=uml
 
 for kernel in ${KERNELS:-$COUNTING_KERNELS}; do
-	begun=$SECONDS
-	"$VM" test -kernel "$kernel" -gcov -results "$results" ||
-		echo "not ok guest tests on $kernel: they could not be run, see above"
-	progress "guest tests on $kernel, $((SECONDS - begun)) s"
+	guest_tests "$kernel" -gcov
 done
 
 table=$results/coverage.txt
