@@ -43,6 +43,10 @@ test-host: deps ## the tests that need no module
 test-guest: deps ## the tests of the loaded module, in virtual machines
 	@internal/check/run guest
 
+.PHONY: coverage
+coverage: deps ## which lines of the module the guest tests reach; fails at one that is not explained
+	@internal/check/run coverage
+
 .PHONY: bench
 bench: deps ## what a packet costs, in guest instructions: the same on any machine
 	@$(VM) run -icount -go internal/bench -timeout 10m -- bench

@@ -566,6 +566,7 @@ bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb);
 ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to);
 int mytun_readq_why_not(const struct mytun_queue *q, bool noblock);
 void mytun_readq_purge(struct mytun_queue *q);
+void mytun_readq_drop(void *ptr);
 void mytun_skb_free(void *ptr);
 
 /* packet_tx.c: one packet a write(2) */

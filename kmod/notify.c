@@ -20,7 +20,7 @@ static int mytun_readqs_resize(struct mytun_dev *md)
 		rings[i++] = &q->readq;
 	/* A queue of length 0 would be an interface that carries nothing. */
 	err = mytun_ptr_rings_resize(rings, n, md->dev->tx_queue_len ?: 1, GFP_KERNEL,
-				     mytun_skb_free);
+				     mytun_readq_drop);
 	kfree(rings);
 	/* They may wait for more packets to be taken than there are now. */
 	list_for_each_entry(q, &md->members, member)

@@ -13,12 +13,21 @@ void mytun_skb_free(void *ptr)
 	kfree_skb(ptr);
 }
 
+/* A packet that nobody will read any more. Its interface is still there. */
+void mytun_readq_drop(void *ptr)
+{
+	struct sk_buff *skb = ptr;
+
+	mytun_tx_dropped_inc(skb->dev);
+	kfree_skb(skb);
+}
+
 void mytun_readq_purge(struct mytun_queue *q)
 {
 	struct sk_buff *skb;
 
 	while ((skb = ptr_ring_consume_bh(&q->readq)))
-		kfree_skb(skb);
+		mytun_readq_drop(skb);
 }
 
 /**
@@ -177,14 +186,12 @@ ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	}
 	mytun_readq_taken(q);
 	ret = mytun_put_user(md, skb, to);
-	if (unlikely(ret < 0))
-		mytun_tx_dropped_inc(md->dev);
-	mytun_put(md);
-
-	if (unlikely(ret < 0)) {
-		kfree_skb(skb);
-		return ret;
+	if (likely(ret >= 0)) {
+		consume_skb(skb);
+		ret = min_t(ssize_t, ret, len);
+	} else {
+		mytun_readq_drop(skb);
 	}
-	consume_skb(skb);
-	return min_t(ssize_t, ret, len);
+	mytun_put(md);
+	return ret;
 }

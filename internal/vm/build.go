@@ -23,10 +23,12 @@ type buildOptions struct {
 	dir    string
 	sparse bool
 	strict bool
+	gcov   bool
 }
 
 func (o *buildOptions) flags(f *flag.FlagSet) {
 	f.StringVar(&o.dir, "kmod", "kmod", "`DIR` of the module's source")
+	f.BoolVar(&o.gcov, "gcov", false, "count how often each line of the module runs; for kernels with CONFIG_GCOV_KERNEL")
 }
 
 // buildModule builds the module for a kernel, in a copy of its source in the cache, and returns
@@ -40,6 +42,9 @@ func buildModule(k *kernel, o buildOptions) (string, error) {
 	args = append(args, k.source.makeArgs...)
 	if o.sparse {
 		args = append(args, "C=2")
+	}
+	if o.gcov {
+		args = append(args, "MYTUN_INSTRUMENT=gcov")
 	}
 	key, err := hashFiles(o.dir, sources, k.Root, k.Release, strings.Join(args, " "))
 	if err != nil {
@@ -110,7 +115,8 @@ func hashFiles(dir string, files []string, salt ...string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:12]), nil
 }
 
-// compile leaves the .ko and build.log in dst.
+// compile leaves the .ko and build.log in dst, and in its notes what gcov wants to know of a module
+// that counts its lines.
 func compile(k *kernel, src string, sources []string, dst string, args []string) error {
 	scratch := filepath.Join(dst, "kmod")
 	for _, name := range sources {
@@ -134,8 +140,24 @@ func compile(k *kernel, src string, sources []string, dst string, args []string)
 	if err := os.Rename(ko, filepath.Join(dst, moduleName+".ko")); err != nil {
 		return fmt.Errorf("the build for %s made no %s.ko: %w", k.Release, moduleName, err)
 	}
+	notes, err := filepath.Glob(filepath.Join(scratch, "*.gcno"))
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		if err := copyFile(note, filepath.Join(dst, notesDir, filepath.Base(note))); err != nil {
+			return err
+		}
+	}
 	return os.RemoveAll(scratch)
 }
+
+// notesDir is beside the .ko in the cache, and gcovDir in the guest's /out. The guest puts the counts
+// there too, so that what comes back is all that gcov reads.
+const (
+	notesDir = "notes"
+	gcovDir  = "/out/gcov"
+)
 
 var compilerWarning = regexp.MustCompile(`(?m)^(\S+:\d+(:\d+)?: (warning|error): .*|WARNING: .*)$`)
 

@@ -293,6 +293,13 @@ func (m *machineOptions) spec(scratch string) (*machine, error) {
 			return nil, err
 		}
 		spec.Files = append(spec.Files, guestFile{Src: ko, Dst: "/" + moduleName + ".ko"})
+		if m.build.gcov {
+			notes := filepath.Join(filepath.Dir(ko), notesDir)
+			if !isDir(notes) {
+				return nil, fmt.Errorf("kernel %s has no CONFIG_GCOV_KERNEL", k.Name)
+			}
+			spec.Files = append(spec.Files, guestFile{Src: notes, Dst: gcovDir})
+		}
 	}
 	for _, dir := range m.goDirs {
 		f, err := buildProgram(dir, scratch)
