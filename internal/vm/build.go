@@ -23,10 +23,12 @@ type buildOptions struct {
 	dir    string
 	sparse bool
 	strict bool
+	reach  bool
 }
 
 func (o *buildOptions) flags(f *flag.FlagSet) {
 	f.StringVar(&o.dir, "kmod", "kmod", "`DIR` of the module's source")
+	f.BoolVar(&o.reach, "reach", false, "let the module tell which parts of its code were reached, for the fuzzer")
 }
 
 // buildModule builds the module for a kernel, in a copy of its source in the cache, and returns
@@ -40,6 +42,9 @@ func buildModule(k *kernel, o buildOptions) (string, error) {
 	args = append(args, k.source.makeArgs...)
 	if o.sparse {
 		args = append(args, "C=2")
+	}
+	if o.reach {
+		args = append(args, "MYTUN_INSTRUMENT=reach")
 	}
 	key, err := hashFiles(o.dir, sources, k.Root, k.Release, strings.Join(args, " "))
 	if err != nil {
