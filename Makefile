@@ -5,6 +5,9 @@
 # kernels` prints. If empty it is 6.1, and for the essential tests another one, by turns.
 KERNELS ?=
 
+# How long "make fuzz" is at each of its targets, in seconds.
+FUZZTIME ?= 30s
+
 # Where the module is built for and installed to; DESTDIR is honoured.
 KREL   ?= $(shell uname -r)
 KDIR   ?= /lib/modules/$(KREL)/build
@@ -13,7 +16,7 @@ PREFIX ?= /usr/local
 VM := go run ./internal/vm
 
 SHELL := bash
-export KERNELS
+export KERNELS FUZZTIME
 
 .PHONY: help
 help: ## list the targets
@@ -46,6 +49,10 @@ test-guest: deps ## the tests of the loaded module, in virtual machines
 .PHONY: coverage
 coverage: deps ## which lines of the module the guest tests reach; fails at one that is not explained
 	@internal/check/run coverage
+
+.PHONY: fuzz
+fuzz: deps ## look for inputs that break what reads bytes of others; FUZZTIME=30s for each parser
+	@internal/check/fuzz.sh
 
 .PHONY: bench
 bench: deps ## what a packet costs, in guest instructions: the same on any machine

@@ -3,6 +3,7 @@
 package mytun
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -220,6 +221,47 @@ func FuzzVNet(f *testing.F) {
 		if got != [vnetSize]byte(b) {
 			t.Errorf("% x became % x, %+v", b, got, v)
 		}
+	})
+}
+
+// Whatever is read is the packet that it is said to be, with its room around it, or an error.
+func FuzzKernelRead(f *testing.F) {
+	f.Add([]byte("\x45packet"), uint8(0))
+	f.Add([]byte("\x01\x01\x36\x00\xa8\x05\x22\x00\x10\x00\x45packet"), uint8(1))
+	f.Add([]byte("\x00\x00\x00"), uint8(1))
+	f.Add([]byte("ddddddssssss\x08\x06arp"), uint8(2))
+	f.Add([]byte("\x60"), uint8(4))
+	f.Fuzz(func(t *testing.T, b []byte, how uint8) {
+		tap, vnet, head, tail := how&2 != 0, how&1 != 0, int(how>>2&7)*4, int(how>>5)
+		if len(b) == 0 || len(b) > kernelPacketMax {
+			return // a file that is not a socket has no empty packets
+		}
+		q, far := socketQueue(t, tap, head, tail)
+		q.io.(*kernelQueue).vnet = vnet
+		sendTo(t, far, string(b))
+		pkts := make([]Packet, 2)
+		n, err := q.ReadBatch(pkts)
+		want := b
+		if vnet {
+			if len(b) < vnetSize {
+				if err == nil {
+					t.Fatalf("%d bytes are no header, and yet %d packets", len(b), n)
+				}
+				return
+			}
+			want = b[vnetSize:]
+		}
+		p := &pkts[0]
+		if n != 1 || err != nil || !bytes.Equal(p.Data, want) {
+			t.Fatalf("%d, %v: % x, want % x", n, err, p.Data, want)
+		}
+		if p.Headroom() != head || p.Tailroom() < tail || len(want) > 0 && !p.within() {
+			t.Fatalf("room %d and %d, want %d and %d", p.Headroom(), p.Tailroom(), head, tail)
+		}
+		if known := len(want) > 0 && (tap && len(want) >= 14 || !tap && (want[0]>>4 == 4 || want[0]>>4 == 6)); p.Proto != 0 && !known {
+			t.Fatalf("protocol %#x of % x", p.Proto, want)
+		}
+		q.Release(pkts[:1])
 	})
 }
 

@@ -224,7 +224,7 @@ static inline struct mytun_rec *mytun_records_next(void *buf, size_t len, size_t
 	size_t left = *pos < len ? len - *pos : 0;
 
 	if (left < sizeof(*rec) || rec->size < sizeof(*rec) || rec->size > left ||
-	    rec->off > rec->size || rec->len > rec->size - rec->off)
+	    rec->size % MYTUN_REC_ALIGN || rec->off > rec->size || rec->len > rec->size - rec->off)
 		return NULL;
 	*pos += rec->size;
 	return rec;
@@ -310,10 +310,12 @@ static inline struct mytun_rec *mytun_rx_next(struct mytun_rx_ring *rx,
 	 */
 	*size = __atomic_load_n(&rec->size, __ATOMIC_ACQUIRE);
 	/*
-	 * One comparison for what is not a record: 0 would make the caller look
-	 * at the same record for ever, MYTUN_REC_BUSY is larger than any ring.
+	 * What is not a record: 0 would make the caller look at the same one for
+	 * ever, MYTUN_REC_BUSY is larger than any ring, and after another odd size
+	 * the next header is not aligned, or lies in this one.
 	 */
-	if (*size - 1 >= rx->seen - rx->next) {
+	if (*size - 1 >= rx->seen - rx->next || *size % MYTUN_REC_ALIGN ||
+	    *size < sizeof(*rec)) {
 		*size = *size & MYTUN_REC_BUSY ? 0 : ~0U;
 		return NULL;
 	}

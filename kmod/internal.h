@@ -496,6 +496,22 @@ void mytun_senders_go(struct mytun_queue *q);
 void mytun_readq_taken(struct mytun_queue *q);
 void mytun_backpressure_wanted(struct net_device *dev);
 
+/* reach.c, which only the fuzzer's builds have */
+#ifdef MYTUN_REACH
+int mytun_reach_init(void);
+void mytun_reach_exit(void);
+void __sanitizer_cov_trace_pc(void);
+#else
+static inline int mytun_reach_init(void)
+{
+	return 0;
+}
+
+static inline void mytun_reach_exit(void)
+{
+}
+#endif
+
 /* eventfd.c */
 void mytun_eventfds_signal(struct mytun_queue *q, __poll_t events);
 void mytun_eventfds_release(struct mytun_queue *q);

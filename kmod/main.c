@@ -24,9 +24,13 @@ static int __init mytun_init(void)
 	BUILD_BUG_ON(sizeof(struct mytun_rings) != 64);
 	BUILD_BUG_ON(sizeof(struct mytun_info) != 64);
 
-	err = rtnl_link_register(&mytun_link_ops);
+	err = mytun_reach_init();
 	if (err)
 		return err;
+
+	err = rtnl_link_register(&mytun_link_ops);
+	if (err)
+		goto exit_reach;
 
 	err = register_netdevice_notifier(&mytun_notifier);
 	if (err)
@@ -42,6 +46,8 @@ unregister_notifier:
 	unregister_netdevice_notifier(&mytun_notifier);
 unregister_link:
 	rtnl_link_unregister(&mytun_link_ops);
+exit_reach:
+	mytun_reach_exit();
 	return err;
 }
 
@@ -50,6 +56,7 @@ static void __exit mytun_exit(void)
 	misc_deregister(&mytun_miscdev);
 	unregister_netdevice_notifier(&mytun_notifier);
 	rtnl_link_unregister(&mytun_link_ops);
+	mytun_reach_exit();
 }
 
 module_init(mytun_init);

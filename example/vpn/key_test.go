@@ -55,3 +55,18 @@ func TestSessionsDiffer(t *testing.T) {
 		t.Fatal("the peer's peer is somebody else")
 	}
 }
+
+func FuzzParseKey(f *testing.F) {
+	f.Add(newKey().String())
+	f.Add(" " + key{}.String() + "\r\n")
+	f.Add("AAAA")
+	f.Fuzz(func(t *testing.T, s string) {
+		k, err := parseKey(s)
+		if err != nil {
+			return
+		}
+		if again, err := parseKey(k.String()); again != k || err != nil {
+			t.Fatalf("%q is %v, which is %v, %v", s, k, again, err)
+		}
+	})
+}

@@ -3,9 +3,12 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
+	"unsafe"
 
+	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
@@ -85,4 +88,23 @@ func cutsSegments(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	return major < 5 || major == 5 && minor <= 10
+}
+
+// Whatever control messages come with a message, it is cut into pieces that are there.
+func FuzzSegmentSize(f *testing.F) {
+	gro := make([]byte, oobSize)
+	putSegmentSize(gro, 1200)
+	(*unix.Cmsghdr)(unsafe.Pointer(&gro[0])).Type = unix.UDP_GRO
+	(*unix.Cmsghdr)(unsafe.Pointer(&gro[0])).SetLen(unix.CmsgLen(4))
+	f.Add(gro, 3000)
+	f.Add(append(putSegmentSize(make([]byte, oobSize), 7), gro...), 3000)
+	f.Add(gro[:unix.SizeofCmsghdr+1], 1)
+	f.Add(bytes.Repeat([]byte{0xff}, 2*oobSize), 0)
+	f.Add([]byte{}, 0)
+	f.Fuzz(func(t *testing.T, oob []byte, n int) {
+		m := ipv4.Message{OOB: oob, NN: len(oob), N: max(n, 0)}
+		if size := segmentSize(&m); size < 1 {
+			t.Fatalf("%d bytes in pieces of %d: % x", m.N, size, oob)
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"reflect"
 	"testing"
 )
 
@@ -67,4 +68,29 @@ func TestParseTCPFindsDamage(t *testing.T) {
 			}
 		}
 	}
+}
+
+func FuzzParseTCP(f *testing.F) {
+	for _, pair := range pairs {
+		for _, unfinished := range []bool{false, true} {
+			s := TCP{Src: pair[0], Dst: pair[1], Flags: ACK, Options: make([]byte, 4), Payload: []byte("payload")}
+			good := AppendTCP(nil, &s, unfinished)
+			f.Add(good, unfinished)
+			// A header that says to be shorter than one is, which the checksum makes up for.
+			bad := bytes.Clone(good)
+			tcp := bad[len(bad)-TCPLen-len(s.Options)-len(s.Payload):]
+			tcp[12], tcp[18] = 4<<4, 2<<4
+			f.Add(bad, unfinished)
+		}
+	}
+	f.Fuzz(func(t *testing.T, pkt []byte, unfinished bool) {
+		s, err := ParseTCP(pkt, unfinished)
+		if err != nil {
+			return
+		}
+		again := AppendTCP(nil, &s, unfinished)
+		if got, err := ParseTCP(again, unfinished); !reflect.DeepEqual(got, s) || len(again) != len(pkt) || err != nil {
+			t.Errorf("% x\nbecame % x: %v", pkt, again, err)
+		}
+	})
 }

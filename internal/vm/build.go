@@ -24,11 +24,13 @@ type buildOptions struct {
 	sparse bool
 	strict bool
 	gcov   bool
+	reach  bool
 }
 
 func (o *buildOptions) flags(f *flag.FlagSet) {
 	f.StringVar(&o.dir, "kmod", "kmod", "`DIR` of the module's source")
 	f.BoolVar(&o.gcov, "gcov", false, "count how often each line of the module runs; for kernels with CONFIG_GCOV_KERNEL")
+	f.BoolVar(&o.reach, "reach", false, "let the module tell which parts of its code were reached, for the fuzzer")
 }
 
 // buildModule builds the module for a kernel, in a copy of its source in the cache, and returns
@@ -43,8 +45,15 @@ func buildModule(k *kernel, o buildOptions) (string, error) {
 	if o.sparse {
 		args = append(args, "C=2")
 	}
+	var instruments []string
 	if o.gcov {
-		args = append(args, "MYTUN_INSTRUMENT=gcov")
+		instruments = append(instruments, "gcov")
+	}
+	if o.reach {
+		instruments = append(instruments, "reach")
+	}
+	if instruments != nil {
+		args = append(args, "MYTUN_INSTRUMENT="+strings.Join(instruments, " "))
 	}
 	key, err := hashFiles(o.dir, sources, k.Root, k.Release, strings.Join(args, " "))
 	if err != nil {

@@ -56,6 +56,8 @@ var hostTools = append([]tool{
 	{"/usr/bin/pkg-config", "pkg-config"}, // a test of what the C library installs
 	{"/usr/bin/shellcheck", "shellcheck"},
 	{"/usr/bin/clang-format", "clang-format"},
+	{"/usr/bin/clang", "clang"}, // its fuzzer
+	{"/usr/lib/clang/14/lib/linux/libclang_rt.fuzzer-x86_64.a", "libclang-rt-14-dev"},
 	{"/etc/ssl/certs/ca-certificates.crt", "ca-certificates"}, // Go modules
 }, guestTools...)
 

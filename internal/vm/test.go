@@ -43,6 +43,9 @@ func cmdTest(args []string) error {
 		return err
 	}
 	m.goDirs = append(m.goDirs, examples...)
+	// Its fuzzer wants to be guided.
+	_, lab := labKernels[*m.kernel]
+	m.build.reach = m.build.reach || lab
 	spec, err := m.spec(scratch)
 	if err != nil {
 		return err
@@ -167,6 +170,9 @@ func buildTests(dir string, lab bool) error {
 	parents := []string{guestDir}
 	if lab {
 		parents = append(parents, labDir)
+		if err := copyCorpora(filepath.Join(dir, "corpus")); err != nil {
+			return err
+		}
 	}
 	return buildCTests(filepath.Join(dir, "bin"), parents)
 }
@@ -239,6 +245,16 @@ func buildCTests(dir string, parents []string) error {
 		}
 	}
 	return nil
+}
+
+// copyCorpora copies what the lab's fuzzers begin with, each to a directory of the fuzzer's name.
+func copyCorpora(dir string) error {
+	corpora, err := filepath.Glob(filepath.Join(labDir, "*", "corpus"))
+	for _, corpus := range corpora {
+		name := filepath.Base(filepath.Dir(corpus))
+		err = errors.Join(err, os.CopyFS(filepath.Join(dir, name), os.DirFS(corpus)))
+	}
+	return err
 }
 
 func commented(text string) string {
