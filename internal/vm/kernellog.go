@@ -18,7 +18,7 @@ const initMarker = "mytun: init reached"
 
 // complaint matches a line by which a kernel says that something is wrong with itself.
 var complaint = regexp.MustCompile(`BUG:|BUG at |WARNING:|\bKASAN\b|\bKCSAN\b|\bKFENCE\b.*bug|\bUBSAN\b|\bOops\b|Kernel panic|` +
-	`soft lockup|hard LOCKUP|refcount_t|refcount.*(overflow|underflow|saturated|leak)|memory leak|new suspected|leaked|` +
+	`soft lockup|hard LOCKUP|refcount_t|refcount.*(overflow|underflow|saturated|leak)|memory leak|new suspected|leaked reference|` +
 	`general protection|invalid opcode|unable to handle|INFO: task|rcu.*stall|ODEBUG|possible circular|` +
 	`suspicious RCU|bad unlock|still held|unregister_netdevice: waiting|page allocation failure|Out of memory|` +
 	`list_(add|del) corruption|double free|scheduling while atomic|[Bb]ad page|usercopy: Kernel|` +
