@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Backpressure and slow programs: no packet is lost in the rings; what the queueing discipline had no
- * room for, it has counted.
+ * Backpressure and slow programs: no packet is lost in the rings; what the queueing discipline
+ * had no room for, it has counted.
  */
 #define _GNU_SOURCE
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Packets of all sizes, while queues come, with rings of all sizes, and go, and the MTU changes: what
- * was sent is received, or counted as dropped.
+ * Packets of all sizes, while queues come, with rings of all sizes, and go, and the MTU changes:
+ * what was sent is received, or counted as dropped.
  */
 #define _GNU_SOURCE
 #include <stdio.h>

@@ -73,7 +73,7 @@ static void open_queues(struct tun *t, int queues)
 static void blow(struct storm *s)
 {
 	int queues = s->gen.threads * s->gen.queues;
-	struct readers readers = { .rings = rings, .queues = queues, .sleep = s->sleep, .take = take_generated };
+	struct readers readers = { .rings = rings, .queues = queues, .sleep = s->sleep, .nap = 10000, .take = take_generated };
 	uint64_t received = 0, sent = 0, refused = 0;
 	struct rtnl_link_stats64 st;
 	struct tun t;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Super-packets: what a socket sends in one piece comes as packets, each with its checksums, intact and
- * in order; what of it found no room is counted packet by packet.
+ * Super-packets: what a socket sends in one piece comes as packets, each with its checksums,
+ * intact and in order; what of it found no room is counted packet by packet.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -111,7 +111,8 @@ static void supers_are_cut(uint32_t packets, int piece, uint32_t ring_size, unsi
 	clock_gettime(CLOCK_MONOTONIC, &end);
 
 	st = iface_stats(t.name);
-	printf("# super-packets of %d bytes a piece, rings of %u: %llu packets sent, %llu received, "
+	printf("# super-packets of %d bytes a piece, rings of %u: %llu packets sent, "
+	       "%llu received, "
 	       "%llu dropped, in %ld s\n",
 	       piece, ring_size, (long long)sent, (long long)book_total(&book),
 	       (long long)st.tx_dropped, (long)(end.tv_sec - begin.tv_sec));
