@@ -60,7 +60,13 @@ static void queues_and_sizes_change(int kind)
 	/* A flow whose queue goes is another reader's, who may be faster. */
 	struct book book = book_new(FLOWS, packets, true);
 	struct senders senders = { .stamps = &stamps, .packets = packets, .mtu = 1500 };
-	struct readers readers = { .rings = rings, .queues = 1 + CHANGING, .take = take_stamped, .stamps = &stamps, .book = &book };
+	struct readers readers = {
+		.rings = rings,
+		.queues = 1 + CHANGING,
+		.take = take_stamped,
+		.stamps = &stamps,
+		.book = &book,
+	};
 	unsigned int rounds = 0, seconds = load_seconds(4);
 	uint64_t sent, refused, none = 0;
 	struct rtnl_link_stats64 s;

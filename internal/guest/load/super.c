@@ -91,7 +91,14 @@ static void supers_are_cut(uint32_t packets, int piece, uint32_t ring_size, unsi
 	static struct ring rings[4];
 	struct tun t = tun_open_up(IFF_TUN | IFF_MULTI_QUEUE);
 	struct book book = book_new(FLOWS, packets, false);
-	struct readers readers = { .rings = rings, .queues = ARRAY_SIZE(rings), .sleep = slow, .nap = 10000, .take = take_datagram, .book = &book };
+	struct readers readers = {
+		.rings = rings,
+		.queues = ARRAY_SIZE(rings),
+		.sleep = slow,
+		.nap = 10000,
+		.take = take_datagram,
+		.book = &book,
+	};
 	struct super_sender s = { .packets = packets, .piece = piece };
 	struct rtnl_link_stats64 st;
 	struct timespec begin, end;
