@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Packets that wait for read(2) and are never read: they count as dropped, whatever became of them. */
+/* Packets that wait for read(2) and are never read: they count as dropped, whatever happens. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <netinet/in.h>

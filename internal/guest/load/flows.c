@@ -83,7 +83,7 @@ static uint64_t host_drops(const struct host *h)
 static void inject_by_turns(struct ring *rings)
 {
 	for (int i = 0; i < QUEUES; i++)
-		inject(rings[i].fd, i % 8 ? i % 2 ? MYTUN_INJECT_DIRECT : MYTUN_INJECT_SOFTIRQ : MYTUN_INJECT_THREAD);
+		inject(rings[i].fd, i % 8 == 0 ? MYTUN_INJECT_THREAD : i % 2 * MYTUN_INJECT_DIRECT);
 }
 
 static void flows_come_and_go(int kind, uint32_t ring_size, unsigned int slow)
@@ -95,7 +95,15 @@ static void flows_come_and_go(int kind, uint32_t ring_size, unsigned int slow)
 	struct book book = book_new(FLOWS, packets, false);
 	struct host host = { .fd = host_socket(), .book = book_new(FLOWS, packets, false) };
 	struct senders senders = { .stamps = &stamps, .packets = packets, .mtu = 1500 };
-	struct readers readers = { .rings = rings, .queues = QUEUES, .back = true, .sleep = slow, .take = take_stamped, .stamps = &stamps, .book = &book };
+	struct readers readers = {
+		.rings = rings,
+		.queues = QUEUES,
+		.back = true,
+		.sleep = slow,
+		.take = take_stamped,
+		.stamps = &stamps,
+		.book = &book,
+	};
 	uint64_t sent, refused, back, drops;
 	struct rtnl_link_stats64 s;
 

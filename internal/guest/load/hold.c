@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Backpressure and slow programs: no packet is lost in the rings; what the queueing discipline had no
- * room for, it has counted.
+ * Backpressure and slow programs: no packet is lost in the rings; what the queueing discipline
+ * had no room for, it has counted.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -28,7 +28,14 @@ static void senders_wait(unsigned int limit, uint32_t ring_size, bool loses)
 	struct stamps stamps = stamps_of(t.name, false, FLOWS);
 	struct book book = book_new(FLOWS, packets, false);
 	struct senders senders = { .stamps = &stamps, .packets = packets, .mtu = 1500 };
-	struct readers readers = { .rings = &ring, .queues = 1, .sleep = 500, .take = take_stamped, .stamps = &stamps, .book = &book };
+	struct readers readers = {
+		.rings = &ring,
+		.queues = 1,
+		.sleep = 500,
+		.take = take_stamped,
+		.stamps = &stamps,
+		.book = &book,
+	};
 	uint64_t sent, refused, passed, dropped, holds;
 	struct rtnl_link_stats64 s;
 	char command[128];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's own packet generator: a thread on a CPU that gives packets to the interface's driver. */
+/* The kernel's own packet generator: a thread on a CPU that feeds the interface's driver. */
 #ifndef PKTGEN_H
 #define PKTGEN_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads of the program, which read the rings of some queues each, and may send back what they read. */
+/* Threads of the program, which read the rings of some queues each, and may send back packets. */
 #ifndef READ_H
 #define READ_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Packets of all sizes, while queues come, with rings of all sizes, and go, and the MTU changes: what
- * was sent is received, or counted as dropped.
+ * Packets of all sizes, while queues come, with rings of all sizes, and go, and the MTU changes:
+ * what was sent is received, or counted as dropped.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -60,7 +60,13 @@ static void queues_and_sizes_change(int kind)
 	/* A flow whose queue goes is another reader's, who may be faster. */
 	struct book book = book_new(FLOWS, packets, true);
 	struct senders senders = { .stamps = &stamps, .packets = packets, .mtu = 1500 };
-	struct readers readers = { .rings = rings, .queues = 1 + CHANGING, .take = take_stamped, .stamps = &stamps, .book = &book };
+	struct readers readers = {
+		.rings = rings,
+		.queues = 1 + CHANGING,
+		.take = take_stamped,
+		.stamps = &stamps,
+		.book = &book,
+	};
 	unsigned int rounds = 0, seconds = load_seconds(4);
 	uint64_t sent, refused, none = 0;
 	struct rtnl_link_stats64 s;

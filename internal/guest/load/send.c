@@ -51,7 +51,11 @@ static void *send_all(void *arg)
 	struct sender *s = arg;
 	struct senders *all = s->all;
 	const struct stamps *stamps = all->stamps;
-	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(ETHERTYPE_IP), .sll_ifindex = iface_index(all->name) };
+	struct sockaddr_ll ll = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETHERTYPE_IP),
+		.sll_ifindex = iface_index(all->name),
+	};
 	uint8_t *frame = malloc(ETH_HLEN + STAMP_MAX);
 	int fd = socket_of(all->name);
 

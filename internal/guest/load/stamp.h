@@ -33,8 +33,8 @@ static inline uint32_t stamp_eth(const struct stamps *s)
 }
 
 struct stamps stamps_of(const char *ifname, bool tap, uint32_t flows);
-/* Packet @number to a host behind the interface, or @back from there: @len bytes of IP, all bytes in
- * @frame. Returns how many that are.
+/* Packet @number to a host behind the interface, or @back from there: @len bytes of IP,
+ * all in @frame. Returns how many that are.
  */
 uint32_t stamp_build(const struct stamps *s, void *frame, uint32_t number, uint32_t len,
 		     bool back);

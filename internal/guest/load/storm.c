@@ -73,7 +73,13 @@ static void open_queues(struct tun *t, int queues)
 static void blow(struct storm *s)
 {
 	int queues = s->gen.threads * s->gen.queues;
-	struct readers readers = { .rings = rings, .queues = queues, .sleep = s->sleep, .take = take_generated };
+	struct readers readers = {
+		.rings = rings,
+		.queues = queues,
+		.sleep = s->sleep,
+		.nap = 10000,
+		.take = take_generated,
+	};
 	uint64_t received = 0, sent = 0, refused = 0;
 	struct rtnl_link_stats64 st;
 	struct tun t;
@@ -136,7 +142,13 @@ TEST_WITHIN(600, a_storm_of_small_packets)
 
 TEST_WITHIN(600, a_storm_on_64_queues_and_a_slow_program)
 {
-	struct storm s = { .gen = { .threads = cpus(), .queues = 32, .min = 60, .max = 9000, .sum = true },
+	struct storm s = { .gen = {
+				   .threads = cpus(),
+				   .queues = 32,
+				   .min = 60,
+				   .max = 9000,
+				   .sum = true,
+			   },
 			   .ring_size = 1 << 15,
 			   .sleep = 20000 };
 

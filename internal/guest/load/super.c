@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Super-packets: what a socket sends in one piece comes as packets, each with its checksums, intact and
- * in order; what of it found no room is counted packet by packet.
+ * Super-packets: what a socket sends in one piece comes as packets, each with its checksums,
+ * intact and in order; what of it found no room is counted packet by packet.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -91,7 +91,14 @@ static void supers_are_cut(uint32_t packets, int piece, uint32_t ring_size, unsi
 	static struct ring rings[4];
 	struct tun t = tun_open_up(IFF_TUN | IFF_MULTI_QUEUE);
 	struct book book = book_new(FLOWS, packets, false);
-	struct readers readers = { .rings = rings, .queues = ARRAY_SIZE(rings), .sleep = slow, .nap = 10000, .take = take_datagram, .book = &book };
+	struct readers readers = {
+		.rings = rings,
+		.queues = ARRAY_SIZE(rings),
+		.sleep = slow,
+		.nap = 10000,
+		.take = take_datagram,
+		.book = &book,
+	};
 	struct super_sender s = { .packets = packets, .piece = piece };
 	struct rtnl_link_stats64 st;
 	struct timespec begin, end;
@@ -111,7 +118,8 @@ static void supers_are_cut(uint32_t packets, int piece, uint32_t ring_size, unsi
 	clock_gettime(CLOCK_MONOTONIC, &end);
 
 	st = iface_stats(t.name);
-	printf("# super-packets of %d bytes a piece, rings of %u: %llu packets sent, %llu received, "
+	printf("# super-packets of %d bytes a piece, rings of %u: %llu packets sent, "
+	       "%llu received, "
 	       "%llu dropped, in %ld s\n",
 	       piece, ring_size, (long long)sent, (long long)book_total(&book),
 	       (long long)st.tx_dropped, (long)(end.tv_sec - begin.tv_sec));
