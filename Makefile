@@ -43,6 +43,11 @@ test-host: deps ## the tests that need no module
 test-guest: deps ## the tests of the loaded module, in virtual machines
 	@internal/check/run guest
 
+.PHONY: model
+model: ## check models of the rings' protocol exhaustively, and that each mistake in it is found
+	@$(VM) deps -model
+	@doc/model/run
+
 .PHONY: bench
 bench: deps ## what a packet costs, in guest instructions: the same on any machine
 	@$(VM) run -icount -go internal/bench -timeout 10m -- bench
