@@ -54,6 +54,11 @@ coverage: deps ## which lines of the module the guest tests reach; fails at one 
 fuzz: deps ## look for inputs that break what reads bytes of others; FUZZTIME=30s for each parser
 	@internal/check/fuzz.sh
 
+.PHONY: model
+model: ## check models of the rings' protocol exhaustively, and that each mistake in it is found
+	@$(VM) deps -model
+	@doc/model/run
+
 .PHONY: bench
 bench: deps ## what a packet costs, in guest instructions: the same on any machine
 	@$(VM) run -icount -go internal/bench -timeout 10m -- bench

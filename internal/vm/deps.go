@@ -61,6 +61,13 @@ var hostTools = append([]tool{
 	{"/etc/ssl/certs/ca-certificates.crt", "ca-certificates"}, // Go modules
 }, guestTools...)
 
+// modelTools are what doc/model/run needs, and nothing else does.
+var modelTools = []tool{
+	{"/usr/bin/spin", "spin"},
+	{"/usr/bin/gcc", "gcc"},
+	{"/usr/include/stdio.h", "libc6-dev"},
+}
+
 // installMissing installs, with apt-get, the packages of those tools that are not there, and
 // does nothing at all when none is missing.
 func installMissing(tools []tool) error {

@@ -97,7 +97,12 @@ func newFlags(name, args string) *flag.FlagSet {
 }
 
 func cmdDeps(args []string) error {
-	newFlags("deps", "").Parse(args)
+	f := newFlags("deps", "")
+	model := f.Bool("model", false, "what checking the models of doc/model needs, instead")
+	f.Parse(args)
+	if *model {
+		return installMissing(modelTools)
+	}
 	return installMissing(hostTools)
 }
 
