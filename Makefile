@@ -32,7 +32,7 @@ shell: deps ## a virtual machine with the module loaded, on this terminal
 
 .PHONY: test
 test: deps ## all tests, on this machine and in virtual machines; counts them at the end
-	@internal/check/run static host guest lab
+	@internal/check/run static host guest
 
 .PHONY: check
 check: deps ## the static checks alone: formats, linters, warnings
@@ -45,6 +45,14 @@ test-host: deps ## the tests that need no module
 .PHONY: test-guest
 test-guest: deps ## the tests of the loaded module, in virtual machines
 	@internal/check/run guest
+
+.PHONY: test-lab
+test-lab: deps ## the tests on kernels that watch themselves; the first time builds these, minutes each
+	@internal/check/run lab
+
+.PHONY: planted
+planted: deps ## are the detectors alive? each mistake of internal/lab/planted must be caught
+	@internal/check/run planted
 
 .PHONY: coverage
 coverage: deps ## which lines of the module the guest tests reach; fails at one that is not explained
