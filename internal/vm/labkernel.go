@@ -37,16 +37,16 @@ var labKernels = map[string]labKernel{
 	"uml": {
 		arch: "um", configs: []string{"common", "um", "debug", "kasan"}, image: "linux", uml: true, memMiB: 1536, patience: 2,
 		params:  "kasan_multi_shot",
-		watches: "memory, leaks, locks, undefined behaviour; one CPU, at the speed of this machine",
+		watches: "memory, leaks, undefined behaviour; one CPU, at the speed of this machine",
 	},
 	"kasan": {
-		arch: "x86", configs: []string{"common", "x86", "debug", "kasan", "kasan-x86"}, image: "arch/x86/boot/bzImage", memMiB: 3072, patience: 8,
+		arch: "x86", configs: []string{"common", "x86", "debug", "lockdep", "kasan", "kasan-x86"}, image: "arch/x86/boot/bzImage", memMiB: 3072, patience: 8,
 		params:  "kasan_multi_shot",
-		watches: "the same on several CPUs, and sleep in atomic context; emulated, slow",
+		watches: "the same on several CPUs, locks, and sleep in atomic context; emulated, slow",
 	},
 	"kcsan": {
-		arch: "x86", configs: []string{"common", "x86", "debug", "kcsan"}, image: "arch/x86/boot/bzImage", memMiB: 2048, patience: 8,
-		watches: "data races; emulated, slow",
+		arch: "x86", configs: []string{"common", "x86", "debug", "lockdep", "kcsan"}, image: "arch/x86/boot/bzImage", memMiB: 2048, patience: 8,
+		watches: "data races, and locks; emulated, slow",
 	},
 }
 
@@ -106,17 +106,23 @@ func fetchLabKernel(name string) (*kernel, error) {
 	}, nil
 }
 
-// config is the kernel's configuration, as far as it is not the least that there is.
+// config is the kernel's configuration, as far as it is not the least that there is; in order, since
+// it is part of the kernel's name in the cache.
 func (l *labKernel) config() ([]byte, error) {
-	var all []byte
+	var options []string
 	for _, name := range l.configs {
 		text, err := kernelConfigs.ReadFile("config/" + name + ".config")
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, text...)
+		for line := range strings.Lines(string(text)) {
+			if !strings.HasPrefix(line, "#") {
+				options = append(options, line)
+			}
+		}
 	}
-	return all, nil
+	slices.Sort(options)
+	return []byte(strings.Join(slices.Compact(options), "")), nil
 }
 
 func kernelRelease(tree string) (string, error) {
@@ -172,7 +178,7 @@ func checkConfig(wanted []byte, file string) error {
 	for line := range strings.Lines(string(wanted)) {
 		line = strings.TrimSpace(line)
 		option, value, ok := strings.Cut(line, "=")
-		if !ok || strings.HasPrefix(line, "#") {
+		if !ok {
 			continue
 		}
 		has := bytes.Contains(got, []byte("\n"+line+"\n"))
