@@ -36,7 +36,8 @@ type labKernel struct {
 var labKernels = map[string]labKernel{
 	"uml": {
 		arch: "um", configs: []string{"common", "um", "debug", "kasan"}, image: "linux", uml: true, memMiB: 1536, patience: 2,
-		params:  "kasan_multi_shot",
+		// Where all sleep, the clock goes on to what comes next: tests that wait do not.
+		params:  "kasan_multi_shot time-travel",
 		watches: "memory, leaks, undefined behaviour; one CPU, at the speed of this machine",
 	},
 	"kasan": {
