@@ -64,7 +64,8 @@ static void senders_wait(unsigned int limit, uint32_t ring_size, bool loses)
 	expect_eq(s.tx_packets, book_total(&book));
 	expect_eq(book_total(&book) + dropped, sent);
 	expect_eq(passed, book_total(&book));
-	expect_eq(dropped, refused);
+	/* Newer kernels let one CPU enqueue for others, whose senders are then not told. */
+	expect(dropped >= refused);
 	expect_eq(account_queues(t.name).rx_drops, 0);
 	expect(holds > 0);
 	expect((dropped > 0) == loses);
