@@ -60,6 +60,7 @@ coverage: deps ## which lines of the module the guest tests reach; fails at one 
 
 .PHONY: fuzz
 fuzz: deps ## look for inputs that break what reads bytes of others; FUZZTIME=30s for each parser
+	@$(VM) deps -fuzz
 	@internal/check/fuzz.sh
 
 .PHONY: model

@@ -56,10 +56,14 @@ var hostTools = append([]tool{
 	{"/usr/bin/pkg-config", "pkg-config"}, // a test of what the C library installs
 	{"/usr/bin/shellcheck", "shellcheck"},
 	{"/usr/bin/clang-format", "clang-format"},
-	{"/usr/bin/clang", "clang"}, // its fuzzer
-	{"/usr/lib/clang/14/lib/linux/libclang_rt.fuzzer-x86_64.a", "libclang-rt-14-dev"},
 	{"/etc/ssl/certs/ca-certificates.crt", "ca-certificates"}, // Go modules
 }, guestTools...)
+
+// fuzzTools are what the guided fuzzing of the C library needs, and nothing else does.
+var fuzzTools = []tool{
+	{"/usr/bin/clang", "clang"},
+	{"/usr/lib/clang/14/lib/linux/libclang_rt.fuzzer-x86_64.a", "libclang-rt-14-dev"},
+}
 
 // modelTools are what doc/model/run needs, and nothing else does.
 var modelTools = []tool{

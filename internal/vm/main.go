@@ -99,9 +99,13 @@ func newFlags(name, args string) *flag.FlagSet {
 func cmdDeps(args []string) error {
 	f := newFlags("deps", "")
 	model := f.Bool("model", false, "what checking the models of doc/model needs, instead")
+	fuzz := f.Bool("fuzz", false, "what fuzzing the C library needs, instead")
 	f.Parse(args)
-	if *model {
+	switch {
+	case *model:
 		return installMissing(modelTools)
+	case *fuzz:
+		return installMissing(fuzzTools)
 	}
 	return installMissing(hostTools)
 }

@@ -227,12 +227,12 @@ static void offload_race(bool rings)
 	pthread_join(thread, NULL);
 }
 
-TEST_WITHIN(240, offloads_change_under_a_super_packet_for_a_ring)
+TEST_WITHIN(120, offloads_change_under_a_super_packet_for_a_ring)
 {
 	offload_race(true);
 }
 
-TEST_WITHIN(240, offloads_change_under_a_super_packet_for_read)
+TEST_WITHIN(120, offloads_change_under_a_super_packet_for_read)
 {
 	offload_race(false);
 }
