@@ -66,7 +66,8 @@ func splitSections(text string) []section {
 func (s section) reporterLines() string {
 	failure := strings.HasPrefix(s.text, "not ok ") || strings.Contains(s.text, "\nnot ok ")
 	tested := failure || strings.HasPrefix(s.text, "ok ") || strings.Contains(s.text, "\nok ") ||
-		strings.HasPrefix(s.text, "skip ") || strings.Contains(s.text, "\nskip ")
+		strings.HasPrefix(s.text, "skip ") || strings.Contains(s.text, "\nskip ") ||
+		strings.HasPrefix(s.text, "# none of the tests is in this share\n")
 	end := commented(lastLines(s.text, 40))
 	switch {
 	case s.status == "":

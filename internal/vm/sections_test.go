@@ -36,6 +36,7 @@ func TestReporterLines(t *testing.T) {
 		{"told its failure", section{name: "s", text: "ok a\nnot ok b: w\n", status: "1"}, ""},
 		{"failed without a word", section{name: "s", text: "ok a\n", status: "3"}, "not ok s: exit status 3"},
 		{"machine died", section{name: "s", text: "ok a\nnot ok b: w\n"}, "not ok s: the machine ended in the middle of it"},
+		{"nothing in this share", section{name: "s", text: "# none of the tests is in this share\n", status: "0"}, ""},
 		{"no test at all", section{name: "s", text: "hello\n", status: "0"}, "not ok s: it reported no test"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -295,8 +295,15 @@ static bool wanted(const struct test *t, const char *name, char **patterns)
 	return false;
 }
 
+/* Of the tests that are wanted every @of-th, from @first on. */
+struct share {
+	unsigned int first, of;
+};
+
 int main(int argc, char **argv)
 {
+	struct share share = { 0, 1 };
+	unsigned int found = 0, run = 0;
 	struct timespec begin, end;
 	bool list = false, times = false;
 	char **patterns = argv + 1;
@@ -307,6 +314,9 @@ int main(int argc, char **argv)
 		times |= !strcmp(*patterns, "-t");
 		if (!strcmp(*patterns, "-d") && patterns[1])
 			tun_path = *++patterns;
+		if (!strcmp(*patterns, "-s") && patterns[1] &&
+		    sscanf(*++patterns, "%u/%u", &share.first, &share.of) != 2)
+			return FAILED;
 	}
 	(void)argc;
 	for (const struct test *t = tests; t; t = t->next) {
@@ -314,8 +324,9 @@ int main(int argc, char **argv)
 		char name[256];
 
 		snprintf(name, sizeof(name), "%.*s/%s", (int)strcspn(file, "."), file, t->name);
-		if (!wanted(t, name, patterns))
+		if (!wanted(t, name, patterns) || found++ % share.of != share.first)
 			continue;
+		run++;
 		if (list) {
 			printf("%s\n", name);
 			continue;
@@ -327,5 +338,7 @@ int main(int argc, char **argv)
 			printf("# %.3f s\n", end.tv_sec - begin.tv_sec +
 						     (end.tv_nsec - begin.tv_nsec) / 1e9);
 	}
-	return good ? 0 : 1;
+	if (found && !run)
+		printf("# none of the tests is in this share\n");
+	return good ? 0 : FAILED;
 }
