@@ -61,7 +61,7 @@ bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb)
 }
 
 /* Why a read that found nothing must not wait; or 0. */
-int mytun_readq_why_not(const struct mytun_queue *q, bool noblock)
+static int mytun_readq_why_not(const struct mytun_queue *q, bool noblock)
 {
 	if (mytun_rings_get(q))
 		return -EBUSY;
@@ -72,31 +72,26 @@ int mytun_readq_why_not(const struct mytun_queue *q, bool noblock)
 	return signal_pending(current) ? -ERESTARTSYS : 0;
 }
 
-/* The next packet, or an ERR_PTR. */
-static struct sk_buff *mytun_readq_wait(struct mytun_queue *q, bool noblock)
+/*
+ * Waits until there is a packet, and holds nothing meanwhile, so that the interface can go.
+ * Return: 0, or why not.
+ */
+int mytun_readq_wait(struct mytun_queue *q, bool noblock)
 {
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
-	struct sk_buff *skb;
-	int err;
+	int err = 0;
 
-	skb = ptr_ring_consume_bh(&q->readq);
-	if (skb)
-		return skb;
-
+	if (!ptr_ring_empty_bh(&q->readq))
+		return 0;
 	add_wait_queue(&q->socket.wq.wait, &wait);
-	for (;;) {
-		skb = ptr_ring_consume_bh(&q->readq);
-		if (skb)
-			break;
+	while (ptr_ring_empty_bh(&q->readq)) {
 		err = mytun_readq_why_not(q, noblock);
-		if (err) {
-			skb = ERR_PTR(err);
+		if (err)
 			break;
-		}
 		wait_woken(&wait, TASK_INTERRUPTIBLE, MAX_SCHEDULE_TIMEOUT);
 	}
 	remove_wait_queue(&q->socket.wq.wait, &wait);
-	return skb;
+	return err;
 }
 
 /*
@@ -156,42 +151,55 @@ done:
 	return total;
 }
 
-ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to)
+/* The next packet. Return: as read(2), and -EAGAIN when there is none. */
+static ssize_t mytun_read_packet(struct mytun_queue *q, struct mytun_dev *md,
+				 struct iov_iter *to)
 {
-	struct file *file = iocb->ki_filp;
-	struct mytun_queue *q = file->private_data;
-	bool noblock = (file->f_flags & O_NONBLOCK) || (iocb->ki_flags & IOCB_NOWAIT);
 	size_t len = iov_iter_count(to);
-	struct mytun_dev *md;
 	struct sk_buff *skb;
 	ssize_t ret;
 
-	if (!rcu_access_pointer(q->md))
-		return -EBADFD;
-	if (mytun_rings_get(q))
-		return -EBUSY;
-	if (!len)
-		return 0;
-	if (READ_ONCE(q->mode.flags) & MYTUN_MODE_F_RECORDS)
-		return mytun_records_read(q, to, noblock);
-
-	/* Holds nothing while it waits, so that the interface can go. */
-	skb = mytun_readq_wait(q, noblock);
-	if (IS_ERR(skb))
-		return PTR_ERR(skb);
-	md = mytun_get(q);
-	if (!md) {
-		kfree_skb(skb);
-		return -EBADFD;
-	}
+	skb = ptr_ring_consume_bh(&q->readq);
+	if (!skb)
+		return -EAGAIN;
 	mytun_readq_taken(q);
 	ret = mytun_put_user(md, skb, to);
 	if (likely(ret >= 0)) {
 		consume_skb(skb);
 		ret = min_t(ssize_t, ret, len);
 	} else {
-		mytun_readq_drop(skb);
+		mytun_tx_dropped_inc(md->dev);
+		kfree_skb(skb);
 	}
-	mytun_put(md);
+	return ret;
+}
+
+ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	struct mytun_queue *q = file->private_data;
+	bool noblock = (file->f_flags & O_NONBLOCK) || (iocb->ki_flags & IOCB_NOWAIT);
+	struct mytun_dev *md;
+	ssize_t ret;
+
+	if (!rcu_access_pointer(q->md))
+		return -EBADFD;
+	if (mytun_rings_get(q))
+		return -EBUSY;
+	if (!iov_iter_count(to))
+		return 0;
+	if (READ_ONCE(q->mode.flags) & MYTUN_MODE_F_RECORDS)
+		return mytun_records_read(q, to, noblock);
+
+	do {
+		md = mytun_get(q);
+		if (!md)
+			return -EBADFD;
+		ret = mytun_read_packet(q, md, to);
+		mytun_put(md);
+		if (ret != -EAGAIN)
+			return ret;
+		ret = mytun_readq_wait(q, noblock);
+	} while (!ret);
 	return ret;
 }

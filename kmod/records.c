@@ -56,25 +56,6 @@ static bool mytun_readq_take(struct mytun_queue *q, struct sk_buff *skb)
 	return mine;
 }
 
-/* Waits until there is a packet. Return: 0, or why not. */
-static int mytun_readq_wait_nonempty(struct mytun_queue *q, bool noblock)
-{
-	DEFINE_WAIT_FUNC(wait, woken_wake_function);
-	int err = 0;
-
-	if (!ptr_ring_empty_bh(&q->readq))
-		return 0;
-	add_wait_queue(&q->socket.wq.wait, &wait);
-	while (ptr_ring_empty_bh(&q->readq)) {
-		err = mytun_readq_why_not(q, noblock);
-		if (err)
-			break;
-		wait_woken(&wait, TASK_INTERRUPTIBLE, MAX_SCHEDULE_TIMEOUT);
-	}
-	remove_wait_queue(&q->socket.wq.wait, &wait);
-	return err;
-}
-
 /* As the record of a ring without room. Return: false when it cannot be a record. */
 static bool mytun_record_head(const struct sk_buff *skb, struct mytun_rec *head)
 {
@@ -192,8 +173,7 @@ ssize_t mytun_records_read(struct mytun_queue *q, struct iov_iter *to, bool nobl
 	ssize_t ret;
 
 	do {
-		/* Holds nothing while it waits, so that the interface can go. */
-		ret = mytun_readq_wait_nonempty(q, noblock);
+		ret = mytun_readq_wait(q, noblock);
 		if (ret)
 			return ret;
 		md = mytun_get(q);
@@ -249,8 +229,13 @@ static void mytun_batch_prepare(const struct mytun_batch *b)
 		/* The answer to the first may leave at once. */
 		if (learn)
 			mytun_flow_learn(md->flows, mytun_flow_hash(skb), index);
-		dev_sw_netstats_rx_add(md->dev, skb->len + (skb->data - skb_mac_header(skb)));
 	}
+}
+
+/* Bytes that are counted as received, of a packet whose header may be pulled. */
+static unsigned int mytun_batch_len(const struct sk_buff *skb)
+{
+	return skb->len + (skb->data - skb_mac_header(skb));
 }
 
 /* To the queue's NAPI instance, on a file with IFF_NAPI. */
@@ -259,12 +244,26 @@ static void mytun_batch_queue(struct mytun_batch *b)
 	struct sk_buff *skb, *next;
 
 	list_for_each_entry_safe(skb, next, &b->skbs, list) {
+		unsigned int len = mytun_batch_len(skb);
+
 		skb_list_del_init(skb);
 		if (mytun_writeq_add(b->md, b->q, skb)) {
 			mytun_rx_dropped_inc(b->md->dev);
 			kfree_skb(skb);
+		} else {
+			dev_sw_netstats_rx_add(b->md->dev, len);
 		}
 	}
+}
+
+static void mytun_batch_receive(struct mytun_batch *b)
+{
+	struct sk_buff *skb;
+
+	list_for_each_entry(skb, &b->skbs, list)
+		dev_sw_netstats_rx_add(b->md->dev, mytun_batch_len(skb));
+	netif_receive_skb_list(&b->skbs);
+	INIT_LIST_HEAD(&b->skbs);
 }
 
 static void mytun_batch_flush(struct mytun_batch *b)
@@ -278,12 +277,10 @@ static void mytun_batch_flush(struct mytun_batch *b)
 		local_bh_disable();
 		mytun_batch_prepare(b);
 		/* With rings the NAPI instance is theirs; they came while this call slept. */
-		if (READ_ONCE(b->q->napi_added) && !mytun_rings_get(b->q)) {
+		if (READ_ONCE(b->q->napi_added) && !mytun_rings_get(b->q))
 			mytun_batch_queue(b);
-		} else {
-			netif_receive_skb_list(&b->skbs);
-			INIT_LIST_HEAD(&b->skbs);
-		}
+		else
+			mytun_batch_receive(b);
 		local_bh_enable();
 	} else {
 		mytun_batch_drop(b);

@@ -673,6 +673,18 @@ TEST(the_stack_takes_nothing_while_the_interface_is_down)
 	expect_errno(write(s->t.fd, s->r.bytes, s->r.len), EBADFD);
 }
 
+TEST(a_queue_out_of_service_with_napi_takes_nothing)
+{
+	struct spoiled *s = spoiled(IFF_TUN | IFF_MULTI_QUEUE | IFF_NAPI);
+	struct ifreq ifr = { .ifr_flags = IFF_DETACH_QUEUE };
+
+	must(ioctl(s->t.fd, TUNSETQUEUE, &ifr));
+	expect_eq(must(write(s->t.fd, s->r.bytes, s->r.len)), s->r.len);
+	udp_expect_none(s->udp);
+	expect_eq(iface_stats(s->t.name).rx_dropped, 3);
+	expect_eq(iface_stats(s->t.name).rx_packets, 0);
+}
+
 TEST(a_writer_without_a_page_is_told_what_was_taken)
 {
 	struct spoiled *s = spoiled(IFF_TUN);
