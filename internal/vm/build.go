@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"flag"
@@ -20,17 +21,19 @@ import (
 const moduleName = "mytun"
 
 type buildOptions struct {
-	dir    string
-	sparse bool
-	strict bool
-	gcov   bool
-	reach  bool
+	dir     string
+	sparse  bool
+	strict  bool
+	gcov    bool
+	reach   bool
+	objects string
 }
 
 func (o *buildOptions) flags(f *flag.FlagSet) {
 	f.StringVar(&o.dir, "kmod", "kmod", "`DIR` of the module's source")
 	f.BoolVar(&o.gcov, "gcov", false, "count how often each line of the module runs; for kernels with CONFIG_GCOV_KERNEL")
 	f.BoolVar(&o.reach, "reach", false, "let the module tell which parts of its code were reached, for the fuzzer")
+	f.StringVar(&o.objects, "objects", "", "`DIR` in which what is compiled stays: the next source, of the same kernel, is compiled as far as it differs")
 }
 
 // buildModule builds the module for a kernel, in a copy of its source in the cache, and returns
@@ -61,7 +64,7 @@ func buildModule(k *kernel, o buildOptions) (string, error) {
 	}
 	dir, err := cached("ko/"+key, func(tmp, _ string) error {
 		step("building the module for %s", k.Release)
-		return compile(k, o.dir, sources, tmp, args)
+		return compile(k, o, sources, tmp, args)
 	})
 	if err != nil {
 		return "", err
@@ -126,10 +129,16 @@ func hashFiles(dir string, files []string, salt ...string) (string, error) {
 
 // compile leaves the .ko and build.log in dst, and in its notes what gcov wants to know of a module
 // that counts its lines.
-func compile(k *kernel, src string, sources []string, dst string, args []string) error {
-	scratch := filepath.Join(dst, "kmod")
+func compile(k *kernel, o buildOptions, sources []string, dst string, args []string) error {
+	src, scratch := o.dir, filepath.Join(dst, "kmod")
+	if o.objects != "" {
+		var err error
+		if scratch, err = filepath.Abs(o.objects); err != nil {
+			return err
+		}
+	}
 	for _, name := range sources {
-		if err := copyFile(filepath.Join(src, name), filepath.Join(scratch, name)); err != nil {
+		if err := copyChanged(filepath.Join(src, name), filepath.Join(scratch, name)); err != nil {
 			return err
 		}
 	}
@@ -146,7 +155,7 @@ func compile(k *kernel, src string, sources []string, dst string, args []string)
 		return err
 	}
 	ko := filepath.Join(scratch, moduleName+".ko")
-	if err := os.Rename(ko, filepath.Join(dst, moduleName+".ko")); err != nil {
+	if err := copyFile(ko, filepath.Join(dst, moduleName+".ko")); err != nil {
 		return fmt.Errorf("the build for %s made no %s.ko: %w", k.Release, moduleName, err)
 	}
 	notes, err := filepath.Glob(filepath.Join(scratch, "*.gcno"))
@@ -157,6 +166,9 @@ func compile(k *kernel, src string, sources []string, dst string, args []string)
 		if err := copyFile(note, filepath.Join(dst, notesDir, filepath.Base(note))); err != nil {
 			return err
 		}
+	}
+	if o.objects != "" {
+		return nil
 	}
 	return os.RemoveAll(scratch)
 }
@@ -186,6 +198,18 @@ func showWarnings(log string, fatal bool) error {
 	}
 	fmt.Fprintln(os.Stderr, lastLines(strings.Join(found, "\n"), 50))
 	return nil
+}
+
+// copyChanged is copyFile, and leaves alone, with its time, what is the same already.
+func copyChanged(src, dst string) error {
+	was, err := os.ReadFile(dst)
+	if err == nil {
+		is, err := os.ReadFile(src)
+		if err == nil && bytes.Equal(is, was) {
+			return nil
+		}
+	}
+	return copyFile(src, dst)
 }
 
 func copyFile(src, dst string) error {

@@ -17,11 +17,11 @@ import (
 const initMarker = "mytun: init reached"
 
 // complaint matches a line by which a kernel says that something is wrong with itself.
-var complaint = regexp.MustCompile(`BUG:|BUG at |WARNING:|\bKASAN\b|\bKCSAN\b|\bKFENCE\b.*bug|\bUBSAN\b|\bOops\b|Kernel panic|` +
+var complaint = regexp.MustCompile(`\bBUG\b|WARNING:|\bKASAN\b|\bKCSAN\b|\bKFENCE\b.*bug|\bUBSAN\b|\bOops\b|Kernel panic|` +
 	`soft lockup|hard LOCKUP|refcount_t|refcount.*(overflow|underflow|saturated|leak)|memory leak|new suspected|leaked reference|` +
 	`general protection|invalid opcode|unable to handle|INFO: task|rcu.*stall|ODEBUG|possible circular|` +
 	`suspicious RCU|bad unlock|still held|unregister_netdevice: waiting|page allocation failure|Out of memory|` +
-	`list_(add|del) corruption|double free|scheduling while atomic|[Bb]ad page|usercopy: Kernel|` +
+	`\bcorruption\b|cannot create duplicate|tried to init an initialized|entered softirq|double free|scheduling while atomic|[Bb]ad page|usercopy: Kernel|` +
 	`turning off the locking correctness validator|unreferenced object|sleeping function called`)
 
 // A kernelLog keeps what a kernel prints: in a file, on the terminal if wanted, and in memory.
@@ -75,11 +75,59 @@ func fileComplaints(path string) []string {
 	return findComplaints(string(text))
 }
 
-// Data races of others are none of ours. A report is between two lines of equal signs.
+// A report ends with the trace, or with a line of equal signs; what has neither is shown at some length.
 var (
-	race    = regexp.MustCompile(`BUG: KCSAN`)
-	raceEnd = regexp.MustCompile(`={20}`)
-	ours    = regexp.MustCompile(`\[mytun\]|\bmytun_`)
+	race      = regexp.MustCompile(`BUG: KCSAN`)
+	reportEnd = regexp.MustCompile(`={20}|end trace`)
+)
+
+// The parts of such a report: what begins the stack of an access, the module's functions in it, and
+// where an interrupt, which may come anywhere, came to it.
+var (
+	access    = regexp.MustCompile(`(read|write|race).* by (task|interrupt)`)
+	ours      = regexp.MustCompile(`\[mytun\]`)
+	interrupt = regexp.MustCompile(`asm_(sysvec|common|exc)_|__do_softirq`)
+)
+
+// accessDepth is how many functions deep the module is asked whether an access is its own: itself, or by
+// what it calls to that end.
+const accessDepth = 3
+
+// coreRaces are those of the kernel with itself, on its own fields, in what the module calls.
+var coreRaces = regexp.MustCompile(`BUG: KCSAN: data-race in (` + strings.Join([]string{
+	// The state of a NAPI instance is looked at once without a mark, before it is changed atomically.
+	"napi_complete_done / napi_schedule_prep",
+	"napi_schedule_prep / napi_complete_done",
+}, "|") + `)\b`)
+
+// ourRace says whether the module makes one of the two accesses of a report.
+func ourRace(report []string) bool {
+	if coreRaces.MatchString(report[0]) {
+		return false
+	}
+	depth := accessDepth
+	for _, line := range report {
+		switch {
+		case access.MatchString(line):
+			depth = 0
+		case interrupt.MatchString(line):
+			depth = accessDepth
+		case depth < accessDepth && ours.MatchString(line):
+			return true
+		default:
+			depth++
+		}
+	}
+	return false
+}
+
+// starved are warnings of the kernel's core that it had no memory, and can only warn of it: for a name in
+// sysfs, when an interface moves to another network namespace; for the fields of a module's tracepoints.
+// The lab makes it have none.
+var (
+	starved    = regexp.MustCompile(`WARNING: .* at (net/core/dev\.c:\d+ _*dev_change_net_namespace|kernel/trace/trace_events\.c:\d+ event_define_fields)\b`)
+	warningEnd = regexp.MustCompile(`end trace`)
+	starving   = []string{"(during fail)\n", "(during abifuzz)\n"}
 )
 
 // testMarker stands before the name of what the guest's run-tests begins.
@@ -87,7 +135,7 @@ const testMarker = "guest: begin "
 
 // findComplaints leaves out what the kernel said before our init was reached: of itself, that is.
 func findComplaints(text string) []string {
-	const context = 40 // lines of a report that are worth showing
+	const context = 200 // lines of a report, at the most
 	var found []string
 	during := ""
 	if _, after, ok := strings.Cut(text, initMarker); ok {
@@ -101,18 +149,19 @@ func findComplaints(text string) []string {
 		if !complaint.MatchString(lines[i]) {
 			continue
 		}
-		end := min(i+context, len(lines))
-		if race.MatchString(lines[i]) {
-			n := slices.IndexFunc(lines[i:], raceEnd.MatchString)
-			if n < 0 {
-				n = len(lines) - i
-			}
-			report := lines[i : i+n]
-			if !slices.ContainsFunc(report, ours.MatchString) {
+		if slices.Contains(starving, during) && starved.MatchString(lines[i]) {
+			if n := slices.IndexFunc(lines[i:], warningEnd.MatchString); n >= 0 {
 				i += n
 				continue
 			}
-			end = i + n
+		}
+		end := min(i+context, len(lines))
+		if n := slices.IndexFunc(lines[i+1:end], reportEnd.MatchString); n >= 0 {
+			end = i + 1 + n
+			if race.MatchString(lines[i]) && !ourRace(lines[i:end]) {
+				i = end
+				continue
+			}
 		}
 		found = append(found, during+strings.Join(lines[i:end], "\n"))
 		i = end - 1
@@ -127,5 +176,5 @@ func quote(reports []string) string {
 	if len(reports) > most {
 		text += fmt.Sprintf("\n--- and %d more", len(reports)-most)
 	}
-	return lastLines(text, most*42)
+	return lastLines(text, most*202)
 }

@@ -39,6 +39,52 @@ func TestComplaintsNameTheTest(t *testing.T) {
 	}
 }
 
+func TestRaces(t *testing.T) {
+	report := func(title string, frames ...string) string {
+		return "[ 1.0] ==================================================================\n[ 1.0] BUG: KCSAN: data-race in " + title +
+			"\n[ 1.0] \n[ 1.0] read to 0xffff88807fa02770 of 8 bytes by task 454 on cpu 1:\n[ 1.0]  " +
+			strings.Join(frames, "+0x2c/0x360\n[ 1.0]  ") + "\n[ 1.0] \n[ 1.0] write to 0xffff88807fa02770 of 8 bytes by interrupt on cpu 0:\n" +
+			"[ 1.0]  hrtimer_active+0x86/0xf0\n[ 1.0]  asm_sysvec_apic_timer_interrupt+0x1b/0x20\n[ 1.0]  mytun_doorbell+0x1fc/0x470 [mytun]\n" +
+			"[ 1.0] ==================================================================\n"
+	}
+	for _, tt := range []struct {
+		name, log string
+		want      int
+	}{
+		{"the module's access", report("a / b", "mytun_poll+0x1/0x2 [mytun]", "do_sys_poll"), 1},
+		{"a copy of the module's", report("a / b", "_copy_from_iter", "__memcpy", "mytun_copy+0x1/0x2 [mytun]", "do_sys_poll"), 1},
+		{"far below it", report("a / b", "a", "b", "c", "mytun_poll+0x1/0x2 [mytun]"), 0},
+		{"an interrupt in it", report("a / b", "a", "asm_sysvec_apic_timer_interrupt", "mytun_poll+0x1/0x2 [mytun]"), 0},
+		{"of the core", report("napi_complete_done / napi_schedule_prep", "napi_complete_done", "mytun_poll+0x1/0x2 [mytun]"), 0},
+		{"two", report("a / b", "mytun_a+0x1/0x2 [mytun]") + report("c / d", "c") + report("e / f", "mytun_e+0x1/0x2 [mytun]"), 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := findComplaints(tt.log); len(got) != tt.want {
+				t.Errorf("%d complaints, want %d: %q\nin\n%s", len(got), tt.want, got, tt.log)
+			}
+		})
+	}
+}
+
+// What the core says of its own want of memory is no complaint where the lab makes it have none; what follows is.
+func TestComplaintsOfWantOfMemory(t *testing.T) {
+	const warning = `[    5.35] WARNING: CPU: 0 PID: 62 at net/core/dev.c:11250 __dev_change_net_namespace+0x11af/0x1670
+[    5.35] Modules linked in: mytun(O)
+[    5.35] ---[ end trace 0000000000000000 ]---
+[    8.52] WARNING: CPU: 0 PID: 58 at kernel/trace/trace_events.c:2556 event_define_fields.part.0+0x29a/0x4a0
+[    8.52] ---[ end trace 0000000000000000 ]---
+`
+	for section, want := range map[string]int{"fail": 0, "abifuzz": 0, "abi": 2} {
+		if got := findComplaints("[ 1.0] guest: begin " + section + "\n" + warning); len(got) != want {
+			t.Errorf("during %s: got %q", section, got)
+		}
+	}
+	got := findComplaints("[ 1.0] guest: begin fail\n" + warning + "[ 9.0] BUG: x\n")
+	if len(got) != 1 || !strings.Contains(got[0], "BUG: x") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestNoComplaints(t *testing.T) {
 	log := `[    0.010189] Spectre V1 : Mitigation: usercopy/swapgs barriers and __user pointer sanitization
 [    0.000000] tsc: Fast TSC calibration failed

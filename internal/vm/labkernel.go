@@ -37,12 +37,12 @@ var labKernels = map[string]labKernel{
 	"uml": {
 		arch: "um", configs: []string{"common", "um", "debug", "kasan"}, image: "linux", uml: true, memMiB: 1536, patience: 2,
 		// Where all sleep, the clock goes on to what comes next: tests that wait do not.
-		params:  "kasan_multi_shot time-travel",
+		params:  "kasan_multi_shot page_poison=1 time-travel",
 		watches: "memory, leaks, undefined behaviour; one CPU, at the speed of this machine",
 	},
 	"kasan": {
 		arch: "x86", configs: []string{"common", "x86", "debug", "lockdep", "kasan", "kasan-x86"}, image: "arch/x86/boot/bzImage", memMiB: 3072, patience: 8,
-		params:  "kasan_multi_shot",
+		params:  "kasan_multi_shot page_poison=1",
 		watches: "the same on several CPUs, locks, and sleep in atomic context; emulated, slow",
 	},
 	"kcsan": {
@@ -103,7 +103,8 @@ func fetchLabKernel(name string) (*kernel, error) {
 		Vmlinuz: filepath.Join(dir, filepath.Base(lab.image)),
 		Modules: filepath.Join(dir, "modules"),
 		Lab:     &lab,
-		source:  kernelSource{makeArgs: []string{"ARCH=" + lab.arch}},
+		// What the module forgets to initialise on its stack is no zero by chance.
+		source: kernelSource{makeArgs: []string{"ARCH=" + lab.arch, "UBSAN_SANITIZE=y", "KCFLAGS=-ftrivial-auto-var-init=pattern"}},
 	}, nil
 }
 

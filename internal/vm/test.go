@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ func cmdTest(args []string) error {
 	results := f.String("results", "", "`DIR` for the results")
 	pattern := f.String("run", "", "run only the sections (Go packages, test programs, shell files) that match `REGEXP`")
 	tests := f.String("tests", "", "of the test programs run only the tests whose names contain one of these `WORDS`")
+	suite := f.String("suite", "", "`NAME` of the results, if not guest-KERNEL")
 	// An emulated machine keeps one CPU of this one busy.
 	machines := f.Int("machines", min(2, runtime.NumCPU()), "`NUMBER` of machines among which the tests are divided")
 	f.Lookup("timeout").DefValue = "15m"
@@ -33,16 +35,32 @@ func cmdTest(args []string) error {
 	if *results == "" {
 		return errors.New("-results DIR is missing")
 	}
+	run, err := regexp.Compile(*pattern)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	shell, err := shellTests()
+	if err != nil {
+		return err
+	}
+	// What is not going to run need not be built, and only the shell tests run other programs.
+	wanted := run.MatchString
+	programs := slices.ContainsFunc(shell, wanted)
 	scratch, err := os.MkdirTemp("", "mytun-scratch-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	examples, err := examplePrograms()
-	if err != nil {
-		return err
+	if *suite == "" {
+		*suite = "guest-" + *m.kernel
 	}
-	m.goDirs = append(m.goDirs, examples...)
+	if programs {
+		examples, err := examplePrograms()
+		if err != nil {
+			return err
+		}
+		m.goDirs = append(m.goDirs, examples...)
+	}
 	// Its fuzzer wants to be guided.
 	_, lab := labKernels[*m.kernel]
 	m.build.reach = m.build.reach || lab
@@ -51,6 +69,9 @@ func cmdTest(args []string) error {
 		return err
 	}
 	for _, p := range makePrograms {
+		if !programs && !wanted(filepath.Base(p.dst)) {
+			continue
+		}
 		step("building %s", filepath.Join(p.dir, p.target))
 		if err := command("", "make", "-s", "-C", p.dir, p.target); err != nil {
 			return err
@@ -58,6 +79,9 @@ func cmdTest(args []string) error {
 		spec.Files = append(spec.Files, guestFile{Src: filepath.Join(p.dir, p.product), Dst: p.dst})
 	}
 	for _, p := range laterPrograms {
+		if !programs {
+			break
+		}
 		file, err := p.fetch()
 		var missing missingError
 		if errors.As(err, &missing) {
@@ -72,22 +96,72 @@ func cmdTest(args []string) error {
 		spec.Files = append(spec.Files, file)
 	}
 	bin := filepath.Join(scratch, "test")
-	if err := buildTests(bin, spec.Kernel.Lab != nil); err != nil {
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		return err
+	}
+	if err := buildGoTests(filepath.Join(bin, "go"), wanted); err != nil {
+		return err
+	}
+	if programs {
+		if err := buildSelftest(filepath.Join(bin, "selftest")); err != nil {
+			return err
+		}
+	}
+	parents := []string{guestDir}
+	if lab {
+		parents = append(parents, labDir)
+		if err := copyCorpora(filepath.Join(bin, "corpus")); err != nil {
+			return err
+		}
+	}
+	cTests, err := buildCTests(parents, wanted)
+	if err != nil {
 		return err
 	}
 	spec.Files = append(spec.Files, guestFile{Src: bin, Dst: "/test"})
-	errs := make(chan error)
+	spec.Files = append(spec.Files, cTests...)
+	type outcome struct {
+		ran []string
+		err error
+	}
+	outcomes := make(chan outcome)
+	for i := range *machines {
+		logs := filepath.Join(*results, *suite+fmt.Sprintf("-machine%d", i+1))
+		if _, err := os.Stat(logs); err == nil {
+			return fmt.Errorf("%s is there already: another run's results, which -suite would keep apart", logs)
+		}
+	}
 	for i := range *machines {
 		spec := *spec
 		spec.Command = []string{"env", "RUN=" + *pattern, "TESTS=" + *tests,
-			fmt.Sprintf("MACHINE=%d", i), fmt.Sprintf("MACHINES=%d", *machines), "/guest/run-tests"}
-		go func() { errs <- testMachine(&spec, *results, "guest-"+*m.kernel, fmt.Sprintf("machine%d", i+1)) }()
+			fmt.Sprintf("MACHINE=%d", i), fmt.Sprintf("MACHINES=%d", *machines)}
+		for _, name := range testSettings {
+			if value := os.Getenv(name); value != "" {
+				spec.Command = append(spec.Command, name+"="+value)
+			}
+		}
+		spec.Command = append(spec.Command, "/guest/run-tests")
+		go func() {
+			ran, err := testMachine(&spec, *results, *suite, fmt.Sprintf("machine%d", i+1))
+			outcomes <- outcome{ran, err}
+		}()
 	}
+	var ran []string
 	for range *machines {
-		err = errors.Join(err, <-errs)
+		o := <-outcomes
+		err = errors.Join(err, o.err)
+		ran = append(ran, o.ran...)
+	}
+	if never := neverRan(*pattern, ran); len(never) > 0 && err == nil {
+		line := fmt.Sprintf("not ok sections: %s never ran\n", strings.Join(never, ", "))
+		err = os.WriteFile(filepath.Join(*results, *suite+"-sections.lines"), []byte(line), 0o644)
 	}
 	return err
 }
+
+// testSettings are the environment variables by which test programs are told to do more, or to repeat
+// what they did: doc/testing.md.
+var testSettings = []string{"LAB_SECONDS", "LOAD_PACKETS", "SEED", "LAB_SEED", "ROUNDS"}
 
 // reportMissing writes to the directory results that a thing which tests use cannot be had any more.
 func reportMissing(results, thing string, why error) error {
@@ -97,8 +171,9 @@ func reportMissing(results, thing string, why error) error {
 }
 
 // testMachine boots a machine that runs the tests and writes what came of it to the directory
-// results, all names beginning with suite. Its logs are in the directory suite-name.
-func testMachine(spec *machine, results, suite, name string) error {
+// results, all names beginning with suite, and returns the names of the sections that it ran. Its logs are in
+// the directory suite-name.
+func testMachine(spec *machine, results, suite, name string) ([]string, error) {
 	progress := &progress{suite: suite}
 	spec.Output = progress
 	logs := filepath.Join(results, suite+"-"+name)
@@ -113,16 +188,29 @@ func testMachine(spec *machine, results, suite, name string) error {
 		verdict = fmt.Sprintf("not ok %s: %s\n%s", name, first, commented(rest))
 	}
 	if err := os.WriteFile(filepath.Join(results, suite+"-"+name+".lines"), []byte(verdict), 0o644); err != nil {
-		return err
+		return nil, err
 	}
 	sections, err := readSections(filepath.Join(logs, outputLogName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // the machine was never started, which the verdict says
+		return nil, nil // the machine was never started, which the verdict says
 	}
+	var ran []string
 	for _, s := range sections {
+		ran = append(ran, s.name)
 		err = errors.Join(err, s.writeResults(filepath.Join(results, suite+"-"+strings.ReplaceAll(s.name, "/", "-"))))
 	}
-	return err
+	return ran, err
+}
+
+// neverRan returns those of the names that pattern lists, as "^(a|b)$", that no section has: misspelt, or of
+// tests that are there no more.
+func neverRan(pattern string, ran []string) []string {
+	list, ok := strings.CutPrefix(pattern, "^(")
+	list, closed := strings.CutSuffix(list, ")$")
+	if !ok || !closed {
+		return nil
+	}
+	return slices.DeleteFunc(strings.Split(list, "|"), func(name string) bool { return slices.Contains(ran, name) })
 }
 
 // machineFailure explains a status other than 0 of a machine that runs the tests. Failed tests are
@@ -155,31 +243,9 @@ func examplePrograms() ([]string, error) {
 	return files, err
 }
 
-// buildTests builds, below dir as the guest has them below /test, the tests that are for a guest; lab
-// ones too, which are for a kernel that watches itself.
-func buildTests(dir string, lab bool) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if err := buildGoTests(filepath.Join(dir, "go")); err != nil {
-		return err
-	}
-	if err := buildSelftest(filepath.Join(dir, "selftest")); err != nil {
-		return err
-	}
-	parents := []string{guestDir}
-	if lab {
-		parents = append(parents, labDir)
-		if err := copyCorpora(filepath.Join(dir, "corpus")); err != nil {
-			return err
-		}
-	}
-	return buildCTests(filepath.Join(dir, "bin"), parents)
-}
-
 // buildGoTests builds the tests of each Go package, of whichever module, whose test files ask for
-// MYTUN_GUEST, which is set in a guest only.
-func buildGoTests(dir string) error {
+// MYTUN_GUEST, which is set in a guest only, if it is wanted.
+func buildGoTests(dir string, wanted func(name string) bool) error {
 	files, err := output("", "git", "grep", "-l", "--untracked", "-e", "MYTUN_GUEST", "--", "*_test.go")
 	var exit *exec.ExitError
 	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 1) { // 1: no such file
@@ -195,6 +261,9 @@ func buildGoTests(dir string) error {
 		name := pkg
 		if pkg == "." {
 			name = moduleName
+		}
+		if !wanted(name) {
+			continue
 		}
 		dst := filepath.Join(dir, name)
 		step("building the tests of %s", name)
@@ -218,33 +287,68 @@ const (
 )
 
 // buildCTests builds one program, which reports as the shell tests do, of the C files in each
-// directory below parents. Of the project they know the module's header alone.
-func buildCTests(dir string, parents []string) error {
-	sources := map[string][]string{}
+// directory below parents whose name is wanted. Of the project they know the module's header alone. The
+// same source is built once.
+func buildCTests(parents []string, wanted func(name string) bool) ([]guestFile, error) {
+	var programs []guestFile
 	for _, parent := range parents {
-		files, err := filepath.Glob(filepath.Join(parent, "*", "*.c"))
+		dirs, err := filepath.Glob(filepath.Join(parent, "*"))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for _, file := range files {
-			name := filepath.Dir(file)
-			sources[name] = append(sources[name], file)
-		}
-	}
-	shared := sources[testLibrary]
-	delete(sources, testLibrary)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for name, files := range sources {
-		step("building the tests in %s", name)
-		args := []string{"-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-Ikmod/uapi", "-I" + testLibrary,
-			"-o", filepath.Join(dir, filepath.Base(name))}
-		if err := command("", "gcc", slices.Concat(args, files, shared)...); err != nil {
-			return err
+		for _, dir := range dirs {
+			sources, err := filepath.Glob(filepath.Join(dir, "*.c"))
+			if err != nil {
+				return nil, err
+			}
+			name := filepath.Base(dir)
+			if sources == nil || dir == testLibrary || !wanted(name) {
+				continue
+			}
+			program, err := buildCTest(dir)
+			if err != nil {
+				return nil, err
+			}
+			programs = append(programs, guestFile{Src: program, Dst: "/test/bin/" + name})
 		}
 	}
-	return nil
+	return programs, nil
+}
+
+func buildCTest(dir string) (string, error) {
+	var read []string
+	for _, glob := range []string{dir + "/*.[ch]", testLibrary + "/*.[ch]", "kmod/uapi/*.h"} {
+		files, err := filepath.Glob(glob)
+		if err != nil {
+			return "", err
+		}
+		read = append(read, files...)
+	}
+	args := []string{"-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-Ikmod/uapi", "-I" + testLibrary}
+	key, err := hashFiles(".", read, args...)
+	if err != nil {
+		return "", err
+	}
+	for _, file := range read {
+		if filepath.Ext(file) == ".c" {
+			args = append(args, file)
+		}
+	}
+	name := filepath.Base(dir)
+	built, err := cached(filepath.Join("program", name+"-"+key), func(tmp, _ string) error {
+		step("building the tests in %s", dir)
+		return command("", "gcc", append(args, "-o", filepath.Join(tmp, name))...)
+	})
+	return filepath.Join(built, name), err
+}
+
+// shellTests lists the names of those in internal/guest/tests.
+func shellTests() ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(guestDir, "tests", "*.sh"))
+	for i, file := range files {
+		files[i] = strings.TrimSuffix(filepath.Base(file), ".sh")
+	}
+	return files, err
 }
 
 // copyCorpora copies what the lab's fuzzers begin with, each to a directory of the fuzzer's name.

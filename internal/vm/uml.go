@@ -31,7 +31,10 @@ func umlCommand(ctx context.Context, m *machine, image, disk string) (*exec.Cmd,
 		args = append(args, fmt.Sprintf("con1=null,fd:%d", outputFD))
 	}
 	args = append(args, strings.Fields(m.params("tty1", "ubda"))...)
-	cmd := exec.CommandContext(ctx, m.Kernel.Vmlinuz, args...)
+	// Not as the first process of its namespace, which nothing that it does to itself would end: it
+	// aborts when it panics.
+	shell := []string{"-c", `"$@"; exit $?`, "sh", m.Kernel.Vmlinuz}
+	cmd := exec.CommandContext(ctx, "/bin/sh", append(shell, args...)...)
 	// Its memory is a file: in memory, if there is room, or else on the disk, which is slower.
 	cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Dir(image))
 	var shm syscall.Statfs_t
