@@ -102,6 +102,33 @@ TEST_WITHIN(600, a_multi_queue_interface_is_made_or_not)
 	       IFF_TUN | IFF_MULTI_QUEUE | IFF_NAPI);
 }
 
+/* Whatever has two ways to get its memory. */
+TEST_WITHIN(600, an_interface_is_made_or_not_when_pages_run_out)
+{
+	unsigned int all = 0, pages = 0, injected;
+	long users = module_users();
+
+	do {
+		struct tun t = { .fd = tun_open_file() };
+		struct ifreq ifr;
+		int ret, err;
+
+		fail_beyond(pages++);
+		ret = tun_set_iff(t.fd, "new0", IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE, &ifr);
+		err = errno;
+		injected = fail_end();
+		all += injected;
+		if (ret && (!injected || (err != ENOMEM && err != ENOBUFS && err != EINVAL)))
+			fail("%u pages: %s", pages, strerrorname(err));
+		expect_eq(attached(&t), !ret);
+		expect_eq(iface_exists("new0"), !ret);
+		tun_close(&t);
+		expect(!iface_exists("new0"));
+		expect_eq(module_users(), users);
+	} while (injected);
+	fail_report("TUNSETIFF, pages run out", all);
+}
+
 static unsigned int queues_of(const char *name)
 {
 	struct ethtool_channels ch = { .cmd = ETHTOOL_GCHANNELS };

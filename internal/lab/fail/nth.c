@@ -4,11 +4,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -18,6 +18,8 @@
 /* An operation does the same each time, but for what the allocators keep for themselves. */
 #define ROUNDS_BEYOND 3
 #define NTH_MAX	      50000
+/* So many failures are tried each, and of as many as that every second one, and so on. */
+#define ROUNDS_EACH 1000
 /* So many failures at most by fail_softirq(); what is left of them tells how many there were. */
 #define TIMES "1000000000"
 
@@ -58,6 +60,7 @@ static void prepare_kernel(void)
 		set(injectors[i], "probability", "0");
 		set(injectors[i], "verbose", "0");
 		set(injectors[i], "task-filter", "N");
+		set(injectors[i], "space", "0");
 	}
 	set("failslab", "ignore-gfp-wait", "N");
 	set("failslab", "cache-filter", "N");
@@ -66,19 +69,12 @@ static void prepare_kernel(void)
 	set("fail_page_alloc", "min-order", "0");
 }
 
-unsigned int lab_seconds(void)
+unsigned int lab_rounds(unsigned int rounds)
 {
 	const char *text = getenv("LAB_SECONDS");
+	int seconds = text ? atoi(text) : 0;
 
-	return text ? atoi(text) : 20;
-}
-
-double seconds_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
+	return seconds > 20 ? (uint64_t)rounds * seconds / 20 : rounds;
 }
 
 /* Our own page faults are not what shall fail, not even those of a stack that grows. */
@@ -93,7 +89,7 @@ static void fault_in(void)
 
 struct failing failing_of(const char *what, pid_t task)
 {
-	struct failing f = { .what = what, .task = task, .begin = seconds_now() };
+	struct failing f = { .what = what, .task = task };
 	char path[64];
 
 	prepare_kernel();
@@ -126,7 +122,7 @@ static void end(struct failing *f)
 		fail("%s: nothing of it could be made to fail", f->what);
 	report(f->what, f->injected, f->refused);
 	if (f->hurried)
-		dprintf(STDOUT_FILENO, "# fail: some of %s were left out, for want of time\n",
+		dprintf(STDOUT_FILENO, "# fail: some of %s were left out, of so many\n",
 			f->what);
 }
 
@@ -140,7 +136,7 @@ bool fail_next(struct failing *f)
 		end(f);
 		return false;
 	}
-	step = 1 + (seconds_now() - f->begin) / lab_seconds();
+	step = 1 + f->rounds++ / lab_rounds(ROUNDS_EACH);
 	f->hurried |= step > 1;
 	f->nth += step;
 	if (f->nth > NTH_MAX)
@@ -250,6 +246,21 @@ void fail_workers(unsigned int percent)
 	for (size_t i = 0; i < ARRAY_SIZE(memory); i++)
 		set(memory[i], "task-filter", "Y");
 	begin_by_chance(percent);
+}
+
+void fail_beyond(unsigned int pages)
+{
+	char text[16];
+
+	prepare_kernel();
+	must(write_file("/proc/thread-self/make-it-fail", "1"));
+	for (size_t i = 0; i < ARRAY_SIZE(memory); i++)
+		set(memory[i], "task-filter", "Y");
+	/* What is smaller comes out of pages, too. */
+	set("failslab", "space", TIMES);
+	snprintf(text, sizeof(text), "%u", pages);
+	set("fail_page_alloc", "space", text);
+	begin_by_chance(100);
 }
 
 unsigned int fail_end(void)

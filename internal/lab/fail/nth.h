@@ -16,7 +16,7 @@
  *		tun_close(&t);
  *	}
  *
- * An operation that takes longer than lab_seconds() has some left out from then on, and says so.
+ * An operation with more than a thousand has some left out from then on, and says so.
  * The last round is one in which nothing failed. Each operation prints how many failures there
  * were; one that met none fails the test.
  */
@@ -32,7 +32,7 @@ struct failing {
 	pid_t task; /* whose allocations fail; 0: this thread's */
 	int fd;
 	unsigned int nth; /* which one fails in this round */
-	double begin;
+	unsigned int rounds;
 	bool hurried; /* some were left out */
 	unsigned int beyond; /* rounds in a row in which there were not so many */
 	unsigned int injected, refused;
@@ -74,14 +74,19 @@ bool fail_done_of(const char *file, int line, struct failing *f, const int *errn
 void fail_everywhere(unsigned int percent);
 /* The same for what the kernel's unbound workers do, and nobody else. */
 void fail_workers(unsigned int percent);
+/* Of this thread's allocations all fail until fail_end() that want more than so many pages, taken
+ * together. What has another way when the first fails does not get there either.
+ */
+void fail_beyond(unsigned int pages);
 /* How many did. */
 unsigned int fail_end(void);
 /* Prints the sum of them, which must not be 0. */
 void fail_report(const char *what, unsigned int injected);
 
-/* How many seconds tests without an end of their own may take. */
-unsigned int lab_seconds(void);
-/* Of a clock that only goes forward. */
-double seconds_now(void);
+/*
+ * @rounds of a test without an end of its own, or as many times more as LAB_SECONDS is longer than
+ * its 20. Not by a clock: that of User-mode Linux stands still while anybody is busy.
+ */
+unsigned int lab_rounds(unsigned int rounds);
 
 #endif /* NTH_H */

@@ -42,9 +42,10 @@ enum how {
 	HOLD = 2, /* backpressure */
 	RECORDS = 4,
 	WHOLE = 8, /* super-packets come as they are */
-	FILTER = 16, /* a classic program that shortens packets, and an extended one */
+	FILTER = 16, /* a classic program that shortens packets, and then an extended one */
 	SEEN = 32, /* somebody captures what goes out, so that it is not the interface's alone */
 	BESIDE = 64, /* the interface has another queue, and that has rings */
+	EXTENDED = 128, /* an extended program that shortens packets */
 };
 
 /**
@@ -69,6 +70,7 @@ static const struct sending ways[] = {
 	{ "send, plain, UDP, captured", IFF_TUN, FROM_UDP, SEEN },
 	{ "send, rings, UDP, captured", IFF_TUN, FROM_UDP, RINGS | SEEN },
 	{ "send, plain, zerocopy", IFF_TUN, FROM_ZEROCOPY, 0 },
+	{ "send, plain, zerocopy, unfinished", IFF_TUN, FROM_ZEROCOPY, WHOLE },
 	{ "send, rings, zerocopy", IFF_TUN, FROM_ZEROCOPY, RINGS },
 	{ "send, plain beside rings, UDP", IFF_TUN | IFF_MULTI_QUEUE, FROM_UDP, SEEN | BESIDE },
 	{ "send, plain beside rings", IFF_TUN | IFF_MULTI_QUEUE, FROM_SUPER, SEEN | BESIDE },
@@ -84,6 +86,7 @@ static const struct sending ways[] = {
 	{ "send, rings, backpressure, cut", IFF_TUN, FROM_SUPER, RINGS | HOLD },
 	{ "send, rings, filters", IFF_TAP, FROM_PACKET_SOCKET, RINGS | FILTER | SEEN },
 	{ "send, plain, filters", IFF_TAP, FROM_PACKET_SOCKET, FILTER | SEEN },
+	{ "send, rings, an extended filter", IFF_TAP, FROM_SUPER, RINGS | EXTENDED | WHOLE | SEEN },
 	{ "send, rings, filters, UDP", IFF_TAP, FROM_UDP, RINGS | FILTER | SEEN },
 	{ "send, rings, filters, whole", IFF_TAP, FROM_SUPER, RINGS | FILTER | WHOLE | SEEN },
 	{ "send, rings, filters, cut", IFF_TAP, FROM_SUPER, RINGS | FILTER },
@@ -225,12 +228,6 @@ static int sender_go(const struct sender *s, enum source from)
 	}
 }
 
-static void set_filters(const struct tun *t)
-{
-	must(ioctl(t->fd, TUNATTACHFILTER, cbpf_constant(800)));
-	must(ebpf_set(t, TUNSETFILTEREBPF, bpf_constant(700)));
-}
-
 /* What the core gave to the interface, as far as there was memory to capture it. */
 static unsigned int captured(int capture)
 {
@@ -294,7 +291,9 @@ static void send_and_count(const struct sending *w)
 	must(fcntl(t.fd, F_SETFL, O_NONBLOCK));
 	iface_up(t.name);
 	if (w->how & FILTER)
-		set_filters(&t);
+		must(ioctl(t.fd, TUNATTACHFILTER, cbpf_constant(800)));
+	if (w->how & (FILTER | EXTENDED))
+		must(ebpf_set(&t, TUNSETFILTEREBPF, bpf_constant(700)));
 	sender_init(&s, w, &t);
 	if (w->how & SEEN)
 		capture = raw_socket(t.name);
