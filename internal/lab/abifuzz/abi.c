@@ -27,8 +27,10 @@ KIND(mostly, VALUES(1, 1, 1, 1, 1, 1, 1, 0));
 KIND(zero, VALUES(0), .number = true);
 KIND(any, VALUES(0, 1, 2, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, ~0ULL),
      .number = true);
-KIND(xor, VALUES(0, 0, 0, 0, 0, 0, 0, 0), .bits = 0xff);
-KIND(delta, VALUES(0, 0, 0, 0, 0, 0, 0, 0, 16, -16ULL, 32, 4, 1, -1ULL, 1000), .number = true);
+KIND(xor, VALUES(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 0x80));
+/* A record has nine of them: were each wrong every other time, hardly one would pass. */
+KIND(delta, VALUES(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+		   16, -16ULL, 32, 4, 1, -1ULL, 1000));
 
 KIND(oflags, VALUES(O_RDWR | O_NONBLOCK, O_RDWR | O_NONBLOCK, O_RDWR | O_NONBLOCK, O_RDWR,
 		    O_RDONLY | O_NONBLOCK, O_WRONLY | O_NONBLOCK));

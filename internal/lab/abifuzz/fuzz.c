@@ -5,10 +5,11 @@
  * the judge.
  *
  *	LAB_SECONDS	how long; 20. What was kept is saved in as much again at the most
+ *	LAB_EXECUTIONS	the same by count; without a limit
  *	LAB_SEED	of the random numbers; 1
  *	LAB_CORPUS	directory of programs to begin with; /test/corpus/abifuzz
  *	LAB_BLIND	1: keep nothing, to see what guidance is worth
- *	LAB_SAVE	directory for what was kept, and for what crashed; /out/abifuzz
+ *	LAB_SAVE	directory for what was kept, and for what crashed; /out/abifuzz. "-": none
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -30,6 +31,8 @@
 #define STALL_SECONDS 120
 /* And one of so long is worth a look. */
 #define LONG_SECONDS 10
+/* A program of more calls is shortened at once. */
+#define CALLS_LONG 24
 
 /* What the watching process sees of the fuzzing one. */
 static struct shared {
@@ -45,6 +48,16 @@ static const char *setting(const char *name, const char *otherwise)
 	const char *value = getenv(name);
 
 	return value && *value ? value : otherwise;
+}
+
+static const char *save_dir(void)
+{
+	return setting("LAB_SAVE", "/out/abifuzz");
+}
+
+static bool saves(void)
+{
+	return strcmp(save_dir(), "-");
 }
 
 static double now(void)
@@ -74,7 +87,8 @@ static void save_crash(const struct program *p)
 	char name[64];
 
 	snprintf(name, sizeof(name), "crash-%lu", shared->executions);
-	corpus_write(setting("LAB_SAVE", "/out/abifuzz"), name, p);
+	if (saves())
+		corpus_write(save_dir(), name, p);
 }
 
 /* Looks at what the kernel has said since the last time. */
@@ -88,12 +102,12 @@ static void kernel_content(const struct program *p)
 		"ODEBUG:",
 		"KCSAN:",
 		"INFO:",
-		"refcount",
+		"refcount_t",
 		"possible circular",
 		"possible recursive",
 		"possible irq",
 		"suspicious RCU",
-		"leaked",
+		"leaked reference",
 		"Oops",
 		"corruption",
 	};
@@ -109,11 +123,18 @@ static void kernel_content(const struct program *p)
 		text = strchr(line, ';');
 		if (!text || line[0] > '6') /* debugging */
 			continue;
+		if (strstr(text, "reached:")) /* in the maze of maze.patch */
+			printf("# %lu programs, %.*s\n", shared->executions,
+			       (int)strcspn(text, "\n") - 1, text + 1);
+		/* The core's, that it had no memory for a name in sysfs. */
+		if (strstr(text, "WARNING:") && strstr(text, "dev_change_net_namespace"))
+			continue;
 		for (size_t i = 0; i < ARRAY_SIZE(complaints); i++) {
 			if (!strstr(text, complaints[i]))
 				continue;
 			save_crash(p);
-			fail("the kernel says%.*s", (int)strcspn(text, "\n"), text);
+			fail("after %lu programs the kernel says%.*s", shared->executions,
+			     (int)strcspn(text, "\n"), text);
 		}
 	}
 }
@@ -184,8 +205,8 @@ static void minimise(struct program *p, const struct seen *want)
 	}
 }
 
-/* Runs it, and keeps it if it comes to a new place each time. */
-static void consider(struct corpus *c, const struct program *p)
+/* Runs it, and keeps it if it comes to a new place each time. How many places are new. */
+static size_t consider(struct corpus *c, const struct program *p)
 {
 	static struct seen first, again;
 	struct program kept = *p;
@@ -193,24 +214,59 @@ static void consider(struct corpus *c, const struct program *p)
 
 	run(p, &first);
 	if (!seen_new(&first, &c->seen))
-		return;
+		return 0;
 	seen_without(&first, &c->seen);
 	run(p, &again);
 	seen_both(&again, &first);
 	/* What comes and goes with the moment is known from here on, and kept by nobody. */
 	blocks = seen_blocks(&c->seen);
 	seen_add(&c->seen, &first);
+	blocks = seen_blocks(&c->seen) - blocks;
 	if (!seen_blocks(&again))
-		return;
-	/* Known blocks in other numbers are not worth it. */
-	if (seen_blocks(&c->seen) > blocks)
+		return blocks;
+	/* Known blocks in other numbers are not worth it, and new ones only of what is long. */
+	if (blocks && kept.n > CALLS_LONG)
 		shorten(&kept, &again);
 	corpus_add(c, &kept);
+	return blocks;
 }
 
 static void consider_each(const struct program *p, void *c)
 {
 	consider(c, p);
+}
+
+/*
+ * What a way to make programs has been worth of late: new places for each run. In the beginning
+ * that is making them from nothing, and changing those that are kept when that finds no more.
+ */
+struct way {
+	double runs, found;
+};
+
+static double worth(const struct way *w)
+{
+	return (w->found + 1) / (w->runs + 100);
+}
+
+static void way_was(struct way *w, unsigned long runs, size_t found)
+{
+	w->runs += runs;
+	w->found += found;
+	if (w->runs > 1000) {
+		w->runs /= 2;
+		w->found /= 2;
+	}
+}
+
+/* In proportion, but each at least one time in eight. */
+static bool way_is_second(const struct way *ways, struct random *r)
+{
+	double second = worth(&ways[1]) / (worth(&ways[0]) + worth(&ways[1]));
+	uint32_t of_64 = second * 64;
+
+	return random_below(r, 64) < (of_64 < 8 ? 8 : of_64 > 56 ? 56
+								 : of_64);
 }
 
 /* One of those that are kept, of the newest more often than of the others. */
@@ -242,7 +298,7 @@ static void save(const struct corpus *c, double end)
 		/* However often: it is the way that counts now. */
 		minimise(&p, &seen);
 		snprintf(name, sizeof(name), "%04zu", saved++);
-		corpus_write(setting("LAB_SAVE", "/out/abifuzz"), name, &p);
+		corpus_write(save_dir(), name, &p);
 	}
 }
 
@@ -266,7 +322,9 @@ static void fuzz(void *arg)
 	double end = start + seconds;
 	uint64_t seed = strtoull(setting("LAB_SEED", "1"), NULL, 0);
 	struct random r = { seed * 0x9e3779b97f4a7c15ULL + 1 };
+	unsigned long executions = strtoul(setting("LAB_EXECUTIONS", "-1"), NULL, 0);
 	bool blind = atoi(setting("LAB_BLIND", "0"));
+	struct way ways[2] = {}; /* from nothing; from what is kept */
 	static struct corpus c;
 
 	(void)arg;
@@ -274,14 +332,16 @@ static void fuzz(void *arg)
 	run_begin();
 	corpus_read(setting("LAB_CORPUS", "/test/corpus/abifuzz"), consider_each, &c);
 	report(&c, now() - start);
-	while (now() < end) {
+	while (now() < end && shared->executions < executions) {
+		unsigned long before = shared->executions;
+		bool changed = !blind && c.n && way_is_second(ways, &r);
 		struct program p;
 
-		if (blind || !c.n || !random_below(&r, 4)) {
-			program_generate(&p, &r, fails);
-		} else {
+		if (changed) {
 			p = *choose(&c, &r);
 			program_mutate(&p, choose(&c, &r), &r, fails);
+		} else {
+			program_generate(&p, &r, fails);
 		}
 		if (blind) {
 			static struct seen seen;
@@ -289,7 +349,9 @@ static void fuzz(void *arg)
 			run(&p, &seen);
 			seen_add(&c.seen, &seen);
 		} else {
-			consider(&c, &p);
+			size_t found = consider(&c, &p);
+
+			way_was(&ways[changed], shared->executions - before, found);
 		}
 		if (now() > told + 10) {
 			told = now();
@@ -297,7 +359,8 @@ static void fuzz(void *arg)
 		}
 	}
 	report(&c, now() - start);
-	save(&c, now() + seconds);
+	if (saves())
+		save(&c, now() + seconds);
 	if (shared->executions < 20)
 		fail("%lu executions are none", shared->executions);
 	if (seen_blocks(&c.seen) < 500)
