@@ -1,17 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # coverage.sh RESULTS: which lines of the module the tests reach, in virtual machines whose kernel counts
-# them. KERNELS names those kernels, if it shall be others.
+# them.
 set -euo pipefail
 . internal/check/lib.sh
 results=$1
 exec >"$results/coverage.lines"
 
-COUNTING_KERNELS=uml
-
-for kernel in ${KERNELS:-$COUNTING_KERNELS}; do
-	guest_tests "$kernel" -gcov
-done
+guest_tests uml -suite coverage -gcov -timeout 40m
 
 table=$results/coverage.txt
 if go run ./internal/check/coverage "$results" >"$table" 2>&1; then

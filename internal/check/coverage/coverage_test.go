@@ -74,6 +74,21 @@ func TestWhatThePreprocessorLeavesOut(t *testing.T) {
 	}
 }
 
+func TestFunctionsAreKnownByTheirNames(t *testing.T) {
+	for text, want := range map[string]string{
+		"int one(void)":                         "one",
+		"__be16 two(const struct sk_buff *skb)": "two",
+		"static u8 *three(void)":                "three",
+		"DECLARE_EVENT_CLASS(four,":             "DECLARE_EVENT_CLASS",
+		"#define FIVE(x)":                       "",
+	} {
+		s := newSource("a.c", text+"\n{\n\tbody();\n}\n")
+		if got := s.functions[2]; got != want {
+			t.Errorf("%s: %q, not %q", text, got, want)
+		}
+	}
+}
+
 func TestCountsOfSeveralBuildsAddUp(t *testing.T) {
 	c := counts{}
 	c.add(makeNote("/x/kmod/a.c", 1, 0, 2, 5))

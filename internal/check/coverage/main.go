@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 )
 
 func main() {
@@ -130,33 +129,8 @@ func (r *report) good() bool {
 }
 
 func (r *report) print(w io.Writer, unreached string) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "file\tlines\treached\t%\texplained\tnot explained\tfor other kernels\t")
-	var sum fileReport
-	var others int
-	row := func(f fileReport, others int) {
-		percent := "-"
-		if f.lines > 0 {
-			percent = fmt.Sprintf("%.1f", 100*float64(f.reached)/float64(f.lines))
-		}
-		unexplained := f.lines - f.reached - f.explainedMisses
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%d\t%d\t%d\t\n", f.name, f.lines, f.reached, percent, f.explainedMisses, unexplained, others)
-	}
-	for _, f := range r.files {
-		n := 0
-		for _, l := range f.leftOut {
-			n += l.code
-		}
-		row(f, n)
-		sum.lines += f.lines
-		sum.reached += f.reached
-		sum.explainedMisses += f.explainedMisses
-		others += n
-	}
-	sum.name = "all"
-	row(sum, others)
-	t.Flush()
-
+	r.printTable(w)
+	fmt.Fprintln(w)
 	r.printMissed(w)
 	for _, f := range r.files {
 		for _, l := range f.leftOut {
@@ -166,6 +140,34 @@ func (r *report) print(w io.Writer, unreached string) {
 	for _, s := range r.stale {
 		fmt.Fprintf(w, "WRONG in %s: %s\n", unreached, s)
 	}
+}
+
+// printTable prints a table of the files, and their sum, as Markdown has them.
+func (r *report) printTable(w io.Writer) {
+	const columns = "|%-16s |%6s |%8s |%6s |%10s |%14s |%18s |\n"
+	fmt.Fprintf(w, columns, " file", "lines", "reached", "%", "explained", "not explained", "for other kernels")
+	fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|--:|")
+	sum := fileReport{name: "all"}
+	for _, f := range r.files {
+		f.printRow(w, columns)
+		sum.lines += f.lines
+		sum.reached += f.reached
+		sum.explainedMisses += f.explainedMisses
+		sum.leftOut = append(sum.leftOut, f.leftOut...)
+	}
+	sum.printRow(w, columns)
+}
+
+func (f *fileReport) printRow(w io.Writer, columns string) {
+	percent, others := "-", 0
+	if f.lines > 0 {
+		percent = fmt.Sprintf("%.1f", 100*float64(f.reached)/float64(f.lines))
+	}
+	for _, l := range f.leftOut {
+		others += l.code
+	}
+	fmt.Fprintf(w, columns, " "+f.name, fmt.Sprint(f.lines), fmt.Sprint(f.reached), percent, fmt.Sprint(f.explainedMisses),
+		fmt.Sprint(f.lines-f.reached-f.explainedMisses), fmt.Sprint(others))
 }
 
 // printMissed shows the lines that were not reached, those that nobody explains last.

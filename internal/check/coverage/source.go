@@ -45,7 +45,7 @@ func readSources(kmod string) (map[string]*source, error) {
 }
 
 // head matches the beginning of a function, or of what a macro defines as one.
-var head = regexp.MustCompile(`^[A-Za-z][^;=]*?(\w+)\(`)
+var head = regexp.MustCompile(`^(?:[A-Za-z_][^;=(]*\W)?(\w+)\(`)
 
 func newSource(name, text string) *source {
 	s := &source{name: name, lines: strings.Split(text, "\n")}
