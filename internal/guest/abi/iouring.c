@@ -372,6 +372,7 @@ TEST(a_poll_waits_for_room_in_the_ring)
 	struct uring u = uring_new();
 	struct packet p;
 
+	sleep_ms(10); /* NAPI looks once on account of the new rings */
 	packet_inbound(&p, &t, AF_INET, "x", 1);
 	for (int i = 0; i < 64; i++)
 		ring_tx_packet(&r, p.bytes, p.len);

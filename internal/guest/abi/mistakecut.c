@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
@@ -253,6 +254,21 @@ TEST(tso_knows_no_tunnels)
 	expect(!ring_rx(&r));
 }
 
+/* The least piece of the super-packets that came by since the last time, if any did. */
+static uint32_t least_piece(int capture)
+{
+	static struct {
+		struct virtio_net_hdr vnet;
+		uint8_t packet[65000];
+	} got;
+	uint32_t least = -1;
+
+	while (recv(capture, &got, sizeof(got), MSG_DONTWAIT) > 0)
+		if (got.vnet.gso_type && got.vnet.gso_size < least)
+			least = got.vnet.gso_size;
+	return least;
+}
+
 /* One packet stands for more than a 16-bit count of them holds, or nearly: it is dropped, or, by
  * kernels that know better, made of larger pieces.
  */
@@ -262,12 +278,14 @@ TEST(gso_segs_overflow_CVE_2026_90063)
 	struct ring r = ring_new(t.fd, ring_args(1 << 19));
 	static uint8_t payload[65000], got[65000];
 	struct conn c = conn_here(AF_INET);
-	int tcp = tcp_connect_here(&c, &r);
+	int tcp = tcp_connect_here(&c, &r), capture = raw_socket(t.name), on = 1;
 	struct packet p;
 
+	must(setsockopt(capture, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)));
 	for (int size = 1; size <= 8; size++) {
 		struct conn next = c;
 		uint64_t drops = r.tx_cons->drops;
+		uint32_t least;
 
 		fill(payload, sizeof(payload), size);
 		segment(&p, &next, TH_ACK, payload, 60000);
@@ -277,8 +295,11 @@ TEST(gso_segs_overflow_CVE_2026_90063)
 		if (r.tx_cons->drops > drops) {
 			expect(size < 8);
 			expect_errno(recv(tcp, got, 1, MSG_DONTWAIT), EAGAIN);
+			expect_eq(least_piece(capture), (uint32_t)-1);
 			continue;
 		}
+		least = least_piece(capture);
+		expect(least >= 8 && least < 1000);
 		expect_eq(must(recv(tcp, got, 60000, MSG_WAITALL)), 60000);
 		expect(!memcmp(got, payload, 60000));
 		c = next;

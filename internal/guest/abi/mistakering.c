@@ -2,17 +2,15 @@
 /* Mistakes that others have paid for: what a program writes into shared memory is believed. */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <linux/virtio_net.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "fetch.h"
 #include "iface.h"
 #include "packet.h"
 #include "records.h"
@@ -132,14 +130,16 @@ static void *flip(void *arg)
 	struct flipper *f = arg;
 
 	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED)) {
-		for (int i = 0; i < 8; i++) {
-			struct mytun_rec *rec = (void *)((char *)f->rec + 512 * i);
+		/* All of them for long enough, where CPUs take turns. */
+		for (int i = 0; i < 16; i++) {
+			struct mytun_rec *rec = (void *)((char *)f->rec + 512 * (i % 8));
+			bool lie = i < 8;
 
-			__atomic_store_n(&rec->len, 30000, __ATOMIC_RELAXED);
-			__atomic_store_n(&rec->off, 0xfff0, __ATOMIC_RELAXED);
+			__atomic_store_n(&rec->len, lie ? 30000 : UDP4 + 100,
+					 __ATOMIC_RELAXED);
+			__atomic_store_n(&rec->off, lie ? 0xfff0 : sizeof(*rec),
+					 __ATOMIC_RELAXED);
 			__atomic_store_n(&rec->size, 512 | rec->flags, __ATOMIC_RELAXED);
-			__atomic_store_n(&rec->len, UDP4 + 100, __ATOMIC_RELAXED);
-			__atomic_store_n(&rec->off, sizeof(*rec), __ATOMIC_RELAXED);
 		}
 	}
 	return NULL;
@@ -180,53 +180,9 @@ TEST(metadata_read_twice_in_a_ring_CVE_2026_53250)
 	expect_eq(s.r.tx_cons->flags, 0);
 }
 
-/* What is written is fetched when it is needed: here @change runs between a record's header,
- * or a virtio header, and its packet.
+/* What is written is fetched when it is needed: here it changes between a record's header, or a
+ * virtio header, and its packet.
  */
-struct fetched {
-	int uffd;
-	uint8_t *page;
-	const void *packet;
-	size_t len;
-	void (*change)(void *);
-	void *arg;
-};
-
-static void *fetch(void *arg)
-{
-	static uint8_t page[4096];
-	struct fetched *f = arg;
-	struct uffdio_copy copy = { .dst = (uintptr_t)f->page,
-				    .src = (uintptr_t)page,
-				    .len = sizeof(page) };
-	struct uffd_msg msg;
-
-	must(read(f->uffd, &msg, sizeof(msg)));
-	expect_eq(msg.event, UFFD_EVENT_PAGEFAULT);
-	f->change(f->arg);
-	memcpy(page, f->packet, f->len);
-	must(ioctl(f->uffd, UFFDIO_COPY, &copy));
-	return NULL;
-}
-
-static pthread_t fetch_later(struct fetched *f)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	pthread_t thread;
-
-	f->uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (f->uffd < 0)
-		skip("no userfaultfd");
-	must(ioctl(f->uffd, UFFDIO_API, &api));
-	f->page = (void *)must((intptr_t)mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-					      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	reg.range = (struct uffdio_range){ (uintptr_t)f->page, 4096 };
-	must(ioctl(f->uffd, UFFDIO_REGISTER, &reg));
-	pthread_create(&thread, NULL, fetch, f);
-	return thread;
-}
-
 static void change_record(void *arg)
 {
 	struct mytun_rec *rec = arg;
@@ -486,4 +442,6 @@ TEST(frame_shorter_than_an_ethernet_header_in_a_batch_CVE_2024_41091)
 		udp_expect(udp, "good", 4);
 	udp_expect_none(udp);
 	expect_eq(iface_stats(u.name).rx_dropped, ETH);
+	/* By us: the stack counts what it drops in the same place. */
+	expect_eq(iface_stats(u.name).rx_packets, ETH);
 }

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -198,4 +199,52 @@ TEST(nothing_overtakes_what_gro_holds_with_deferred_interrupts)
 		expect_eq(captured(raw, 5000), TCP4 + 500);
 		expect_eq(captured(raw, 5000), TCP4 + 5);
 	}
+}
+
+/* Numbers in their order, by a socket that polls the queue's instance while there is none. */
+struct busy {
+	int udp;
+	uint32_t numbers;
+};
+
+static void poll_busily(void *arg)
+{
+	const struct busy *b = arg;
+	struct timeval wait = { .tv_sec = 10 };
+	int usecs = 20000;
+	uint32_t n;
+
+	if (setsockopt(b->udp, SOL_SOCKET, SO_BUSY_POLL, &usecs, sizeof(usecs)))
+		skip("this kernel's sockets do not poll");
+	must(setsockopt(b->udp, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)));
+	/* Before the thread that is about to end. */
+	must(setpriority(PRIO_PROCESS, 0, -20));
+	for (uint32_t i = 0; i < b->numbers; i++) {
+		expect_eq(must(recv(b->udp, &n, sizeof(n), 0)), sizeof(n));
+		expect_eq(n, i);
+	}
+}
+
+TEST_WITHIN(60, nothing_is_lost_when_the_mode_changes_under_a_busy_poller)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_small(t.fd);
+	struct busy b = { .udp = udp_here(AF_INET), .numbers = 400 };
+	struct packet p;
+	pid_t pid;
+
+	if (strstr(read_file("/proc/cpuinfo"), "User Mode Linux"))
+		skip("its clock goes back under who looks at it all the time, and it stops");
+	pin(0);
+	pid = spawn(poll_busily, &b);
+	for (uint32_t i = 0; i < b.numbers; i++) {
+		/* What comes directly names no instance that could be polled. */
+		inject(t.fd, i & 1 ? MYTUN_INJECT_DIRECT : MYTUN_INJECT_THREAD);
+		packet_inbound(&p, &t, AF_INET, &i, sizeof(i));
+		ring_tx_packet(&r, p.bytes, p.len);
+		ring_tx_flush(&r);
+		sleep_ms(1);
+	}
+	spawn_wait(pid);
+	expect_eq(r.tx_cons->drops, 0);
 }

@@ -190,6 +190,21 @@ TEST(ethtool_shows_the_rings_of_the_first_queue)
 	iface_del(t.name);
 }
 
+TEST(ethtool_names_the_driver)
+{
+	static const int flags[] = { IFF_TUN, IFF_TAP };
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct tun t = tun_open("", flags[i]);
+		struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+
+		must(iface_ethtool_cmd(t.name, &info));
+		expect(!strcmp(info.driver, "mytun"));
+		expect(!strcmp(info.bus_info, i ? "tap" : "tun"));
+		expect_eq(info.n_stats, 12);
+	}
+}
+
 TEST(ethtool_shows_the_queues)
 {
 	struct ethtool_channels c = { .cmd = ETHTOOL_GCHANNELS };

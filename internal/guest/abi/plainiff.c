@@ -14,6 +14,7 @@
 #include "check.h"
 #include "iface.h"
 #include "packet.h"
+#include "slow.h"
 #include "tun.h"
 
 static int set_iff(const char *name, int flags)
@@ -376,6 +377,23 @@ TEST(the_link_type_can_be_set_while_down)
 	expect_eq(ifr.ifr_hwaddr.sa_family, ARPHRD_PPP);
 	iface_up(t.name);
 	expect_errno(ioctl(t.fd, TUNSETLINK, ARPHRD_NONE), EBUSY);
+}
+
+TEST(a_port_of_a_bridge_keeps_its_type)
+{
+	struct tun t = tun_open("port0", IFF_TAP);
+	struct ifreq ifr = {};
+	int s = must(socket(AF_INET, SOCK_DGRAM, 0));
+
+	if (!runs("ip link add bridge type bridge"))
+		skip("this kernel has no bridge");
+	run("ip link set port0 master bridge");
+	expect_errno(ioctl(t.fd, TUNSETLINK, ARPHRD_PPP), EPERM);
+	memcpy(ifr.ifr_name, t.name, IFNAMSIZ);
+	must(ioctl(s, SIOCGIFHWADDR, &ifr));
+	expect_eq(ifr.ifr_hwaddr.sa_family, ARPHRD_ETHER);
+	run("ip link set port0 nomaster");
+	must(ioctl(t.fd, TUNSETLINK, ARPHRD_PPP));
 }
 
 TEST(the_program_says_whether_there_is_a_carrier)

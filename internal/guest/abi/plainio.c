@@ -17,6 +17,7 @@
 #include "check.h"
 #include "iface.h"
 #include "packet.h"
+#include "records.h"
 #include "segment.h"
 #include "tun.h"
 
@@ -159,6 +160,31 @@ TEST(a_short_buffer_without_headers_gets_the_beginning)
 	expect_eq(buf[21], 0xee);
 	udp_send(udp, "next", 4);
 	expect_eq(must(read(t.fd, buf, sizeof(buf))), UDP4 + 4);
+}
+
+/* The tag stands beside the packet until it is read. */
+TEST(a_short_buffer_may_end_before_within_or_behind_a_tag)
+{
+	struct tun t = tun_open_up(IFF_TAP);
+	int udp = vlan_socket(t.name);
+	uint8_t whole[100], buf[100];
+	ssize_t n;
+
+	if (udp < 0)
+		skip("no VLAN interfaces");
+	must(fcntl(t.fd, F_SETFL, O_NONBLOCK));
+	udp_send(udp, "tagged", 6);
+	n = must(read(t.fd, whole, sizeof(whole)));
+	expect_eq(n, ETH + 4 + UDP4 + 6);
+	expect(!memcmp(whole + 12, "\x81\x00\x00\x07\x08\x00\x45", 7));
+	for (ssize_t len = 1; len <= n; len++) {
+		memset(buf, 0xee, sizeof(buf));
+		udp_send(udp, "tagged", 6);
+		expect_eq(must(read(t.fd, buf, len)), len);
+		/* What comes behind is another's ID, and its sum. */
+		expect(!memcmp(buf, whole, len < 22 ? len : 22));
+		expect_eq(buf[len], 0xee);
+	}
 }
 
 static void virtio_header(int size)

@@ -2,10 +2,14 @@
 /* What the stack transmits, as the program finds it in the RX ring. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <linux/net_tstamp.h>
 #include <linux/virtio_net.h>
 #include <net/ethernet.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -292,6 +296,119 @@ TEST(both_directions_of_a_flow_have_one_hash_ipv4_tap)
 TEST(both_directions_of_a_flow_have_one_hash_ipv6_tap)
 {
 	hash_is_of_the_flow(IFF_TAP, AF_INET6);
+}
+
+/* Options between the IP header and what is behind it, which one side may have alone. */
+static void add_options(struct packet *p, int family)
+{
+	size_t header = family == AF_INET ? 20 : 40;
+	uint8_t *ip = p->bytes;
+
+	memmove(ip + header + 8, ip + header, p->len - header);
+	p->len += 8;
+	if (family == AF_INET) {
+		struct iphdr *ip4 = (struct iphdr *)ip;
+
+		ip4->ihl += 2;
+		ip4->tot_len = htons(p->len);
+		memset(ip + header, IPOPT_NOP, 8);
+		ip4->check = 0;
+		ip4->check = packet_fold(packet_sum(0, ip, header + 8));
+	} else {
+		struct ip6_hdr *ip6 = (struct ip6_hdr *)ip;
+
+		/* Destination options: padding. */
+		memcpy(ip + header, (uint8_t[]){ ip6->ip6_nxt, 0, 1, 4, 0, 0, 0, 0 }, 8);
+		ip6->ip6_nxt = IPPROTO_DSTOPTS;
+		ip6->ip6_plen = htons(p->len - header);
+	}
+}
+
+static struct ring ring_with_hashes(const struct tun *t)
+{
+	struct mytun_rings args = ring_args(1 << 16);
+
+	args.flags = MYTUN_RINGS_F_HASH;
+	return ring_new(t->fd, args);
+}
+
+TEST(options_of_ip_do_not_change_the_hash)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_with_hashes(&t);
+	int raw = raw_socket(t.name);
+
+	for (int i = 0; i < 2; i++) {
+		int family = i ? AF_INET6 : AF_INET;
+		uint16_t proto = i ? ETHERTYPE_IPV6 : ETHERTYPE_IP;
+		struct packet p;
+		uint32_t hash;
+
+		packet_inbound(&p, &t, family, "abc", 3);
+		hash = hash_of(&r, raw, &p, proto);
+		add_options(&p, family);
+		expect_eq(hash_of(&r, raw, &p, proto), hash);
+	}
+}
+
+TEST(what_is_no_packet_comes_as_it_is_though_it_has_no_flow)
+{
+	static const uint8_t bad[][24] = {
+		{ 0x43, 0, 0, 24 }, /* a header shorter than it can be */
+		{ 0x4f, 0, 0, 24 }, /* a header longer than the packet */
+		{ 0x60, 0, 0, 0, 0, 0, 17, 64 }, /* half of one */
+	};
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_with_hashes(&t);
+	int raw = raw_socket(t.name);
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct mytun_rec *rec;
+
+		raw_send(raw, bad[i][0] >> 4 == 4 ? ETHERTYPE_IP : ETHERTYPE_IPV6, bad[i],
+			 sizeof(bad[i]));
+		rec = ring_rx_wait(&r);
+		expect_eq(rec->len, sizeof(bad[i]));
+		expect(!memcmp(rec_packet(rec), bad[i], sizeof(bad[i])));
+		ring_rx_done(&r);
+	}
+}
+
+/* SO_TIMESTAMPING: when the interface took the packet. */
+static void sent_with_the_time(const struct tun *t, struct ring *r)
+{
+	int udp = udp_here(AF_INET);
+	int flags = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+	char control[512], data[512];
+	struct iovec iov = { data, sizeof(data) };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	const struct cmsghdr *c;
+	bool found = false;
+
+	must(setsockopt(udp, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof(flags)));
+	udp_send(udp, "now", 3);
+	must(recvmsg(udp, &msg, MSG_ERRQUEUE));
+	for (c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, (struct cmsghdr *)c))
+		found |= c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPING;
+	expect(found);
+	if (r)
+		expect_eq(ring_rx_drain(r), 1);
+	else
+		expect_eq(must(read(t->fd, data, sizeof(data))), UDP4 + 3);
+	close(udp);
+}
+
+TEST(a_sender_can_have_the_time_of_a_packet)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r;
+
+	sent_with_the_time(&t, NULL);
+	r = ring_small(t.fd);
+	sent_with_the_time(&t, &r);
 }
 
 TEST(unfinished_checksums_come_only_when_asked_for)

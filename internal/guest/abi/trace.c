@@ -11,6 +11,7 @@
 #include "bpf.h"
 #include "check.h"
 #include "iface.h"
+#include "mode.h"
 #include "ring.h"
 #include "tun.h"
 
@@ -43,6 +44,39 @@ static bool traced(const char *fmt, ...)
 static void trace_off(void)
 {
 	must(write_file(TRACING "events/mytun/enable", "0"));
+}
+
+/* Records that softirq was given, by what the core traces of it. */
+static unsigned int polled(const char *name)
+{
+	const char *line = read_file(TRACING "trace");
+	unsigned int work, sum = 0;
+	char device[32];
+
+	while ((line = strstr(line, " for device "))) {
+		if (sscanf(line, " for device %31s work %u", device, &work) == 2 &&
+		    !strcmp(device, name))
+			sum += work;
+		line++;
+	}
+	return sum;
+}
+
+TEST(the_doorbells_caller_takes_4096_records_up_and_softirq_the_rest)
+{
+	struct tun t = tap_up(0);
+	struct ring r = ring_new(t.fd, ring_args(1 << 20));
+
+	inject(t.fd, MYTUN_INJECT_DIRECT);
+	trace_clear();
+	must(write_file(TRACING "events/napi/napi_poll/enable", "1"));
+	for (int i = 0; i < 4096 + 900; i++)
+		ring_tx(&r, 100);
+	ring_tx_publish(&r);
+	must(ring_doorbell(&r));
+	eventually(load_acquire(&r.tx_cons->pos) == r.tx);
+	must(write_file(TRACING "events/napi/napi_poll/enable", "0"));
+	expect_eq(polled(t.name), 900);
 }
 
 static void wait_for_record(void *arg)

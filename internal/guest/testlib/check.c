@@ -43,6 +43,21 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* A kernel that watches itself takes longer for all. */
+static unsigned int patience(void)
+{
+	const char *factor = getenv("MYTUN_PATIENCE");
+
+	return factor ? strtoul(factor, NULL, 10) : 1;
+}
+
+unsigned int rounds_here(unsigned int most)
+{
+	unsigned int n = most / patience();
+
+	return n > 3 ? n : 3;
+}
+
 void close_why(void)
 {
 	why_fd = open("/dev/null", O_WRONLY);
@@ -205,14 +220,6 @@ static bool ended_within(pid_t pid, unsigned int seconds, int *status)
 	return true;
 }
 
-/* A kernel that watches itself takes longer for all. */
-static unsigned int patience(void)
-{
-	const char *factor = getenv("MYTUN_PATIENCE");
-
-	return factor ? strtoul(factor, NULL, 10) : 1;
-}
-
 static void show_stack(pid_t pid)
 {
 	char path[64], text[4096];
@@ -285,12 +292,13 @@ static bool run_test(const struct test *t, const char *name)
 	return false;
 }
 
+/* Of a name, or with ^ before it, of a name's beginning. */
 static bool wanted(const struct test *t, const char *name, char **patterns)
 {
 	if (!*patterns)
 		return !t->alone;
 	for (; *patterns; patterns++)
-		if (strstr(name, *patterns))
+		if (**patterns == '^' ? strstr(name, *patterns + 1) == name : !!strstr(name, *patterns))
 			return true;
 	return false;
 }

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+/* What becomes of a call whose queue changes while it waits: for a page of its caller's, for
+ * memory, or for the CPU.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "fetch.h"
+#include "iface.h"
+#include "mode.h"
+#include "packet.h"
+#include "records.h"
+#include "ring.h"
+
+/* An interface that stays when its file leaves it: nobody has to wait for the call to end. */
+static struct tun stays(const char *name, int flags)
+{
+	struct tun t = tun_open(name, flags);
+
+	must(ioctl(t.fd, TUNSETPERSIST, 1));
+	iface_up(t.name);
+	return t;
+}
+
+static void leave(void *arg)
+{
+	struct tun *t = arg;
+
+	must(ioctl(t->fd, MYTUN_IOC_DETACH, 0));
+}
+
+static void move(void *arg)
+{
+	struct tun *t = arg;
+	struct ifreq ifr;
+
+	leave(t);
+	must(tun_set_iff(t->fd, "other0", IFF_TUN | IFF_NO_PI | IFF_NAPI, &ifr));
+	iface_up_bare("other0");
+}
+
+static void expect_nothing_came(int udp, const char *name)
+{
+	sleep_ms(50);
+	udp_expect_none(udp);
+	expect_eq(iface_stats(name).rx_packets, 0);
+}
+
+TEST(a_packet_is_not_of_the_interface_that_its_file_moves_to)
+{
+	struct tun t = stays("first0", IFF_TUN | IFF_NAPI);
+	int udp = udp_here(AF_INET);
+	struct packet p;
+	struct fetched f = { .packet = p.bytes, .change = move, .arg = &t };
+	pthread_t thread;
+
+	packet_inbound(&p, &t, AF_INET, "late", 4);
+	f.len = p.len;
+	thread = fetch_later(&f);
+	expect_errno(write(t.fd, f.page, p.len), EBADFD);
+	pthread_join(thread, NULL);
+	expect_nothing_came(udp, "first0");
+	expect_eq(iface_stats("first0").rx_dropped, 1);
+	expect_nothing_came(udp, "other0");
+	iface_del("first0");
+}
+
+TEST(a_record_is_not_of_the_interface_that_its_file_moves_to)
+{
+	struct tun t = stays("first0", IFF_TUN | IFF_NAPI);
+	int udp = udp_here(AF_INET);
+	static struct records r;
+	struct packet p;
+	struct fetched f = { .change = move, .arg = &t };
+	struct iovec iov[2];
+	pthread_t thread;
+
+	records_on(t.fd);
+	packet_inbound(&p, &t, AF_INET, "late", 4);
+	records_add(&r, &p);
+	records_add(&r, &p);
+	iov[0] = (struct iovec){ r.bytes, r.rec[0]->size };
+	f.packet = r.rec[1];
+	f.len = r.rec[1]->size;
+	thread = fetch_later(&f);
+	iov[1] = (struct iovec){ f.page, f.len };
+	/* It keeps to the mode in which it began. */
+	expect_eq(must(writev(t.fd, iov, 2)), r.len);
+	pthread_join(thread, NULL);
+	expect_eq(iface_stats("first0").rx_dropped, 2);
+	expect_nothing_came(udp, "other0");
+	iface_del("first0");
+}
+
+/* The protocol is what the writer waits for; there is no skb yet. */
+static void no_memory_for_who_left(int rwf)
+{
+	struct tun_pi pi = { .proto = htons(0x0800) };
+	struct tun t = { .fd = tun_open_file() };
+	struct fetched f = {
+		.packet = &pi, .len = sizeof(pi), .change = leave, .arg = &t
+	};
+	struct iovec iov[2];
+	struct packet p;
+	struct ifreq ifr;
+	pthread_t thread;
+
+	must(tun_set_iff(t.fd, "first0", IFF_TUN, &ifr));
+	strcpy(t.name, "first0");
+	must(ioctl(t.fd, TUNSETPERSIST, 1));
+	iface_up_bare(t.name);
+	packet_inbound(&p, &t, AF_INET, "late", 4);
+	thread = fetch_later(&f);
+	iov[0] = (struct iovec){ f.page, sizeof(pi) };
+	iov[1] = (struct iovec){ p.bytes, p.len };
+	expect_errno(pwritev2(t.fd, iov, 2, -1, rwf), EBADFD);
+	pthread_join(thread, NULL);
+	expect_eq(iface_stats("first0").rx_packets, 0);
+	iface_del("first0");
+	tun_close(&t);
+}
+
+TEST(a_file_that_left_has_no_memory_for_packets)
+{
+	no_memory_for_who_left(0);
+	no_memory_for_who_left(RWF_NOWAIT);
+}
+
+/* Of a process that runs only when this one sleeps, and on the same CPU. */
+struct reader {
+	struct tun t;
+	pid_t pid;
+};
+
+static void reader_run(void *arg)
+{
+	const struct reader *r = arg;
+	char bytes[2048];
+	ssize_t n;
+
+	n = read(r->t.fd, bytes, sizeof(bytes));
+	if (n < 0)
+		expect_eq(errno, EBADFD);
+}
+
+static void fifo(bool on)
+{
+	struct sched_param p = { .sched_priority = on ? 1 : 0 };
+
+	must(sched_setscheduler(0, on ? SCHED_FIFO : SCHED_OTHER, &p));
+}
+
+/* The reader has been woken by a packet, and comes to run while the queue is leaving: the core's
+ * thread, which does not run either, still has a packet of ours.
+ */
+static void leave_before_a_reader_runs(bool records)
+{
+	struct reader r = { .t = stays("first0", IFF_TUN | IFF_NAPI) };
+	int udp = udp_here(AF_INET);
+	struct packet p;
+
+	pin(0);
+	iface_knob(r.t.name, "threaded", "1");
+	if (records)
+		records_on(r.t.fd);
+	packet_inbound(&p, &r.t, AF_INET, "up", 2);
+	r.pid = spawn(reader_run, &r);
+	wait_asleep(r.pid);
+	fifo(true);
+	if (records) {
+		static struct records recs;
+
+		records_clear(&recs);
+		records_add(&recs, &p);
+		expect_eq(must(write(r.t.fd, recs.bytes, recs.len)), recs.len);
+	} else {
+		expect_eq(must(write(r.t.fd, p.bytes, p.len)), p.len);
+	}
+	udp_send(udp, "down", 4);
+	leave(&r.t);
+	fifo(false);
+	spawn_wait(r.pid);
+	iface_del("first0");
+	tun_close(&r.t);
+	close(udp);
+}
+
+TEST(a_reader_that_is_woken_too_late_is_told_so)
+{
+	sysfs_here();
+	for (int i = 0; i < 10; i++)
+		leave_before_a_reader_runs(i & 1);
+}
+
+/* Rings are made without a lock, and take their time. */
+#define LARGE (1 << 25)
+
+static void make_rings(void *arg)
+{
+	const struct tun *t = arg;
+	struct mytun_rings g = ring_args(LARGE);
+
+	if (ioctl(t->fd, MYTUN_IOC_RINGS, &g))
+		_exit(errno);
+}
+
+static int status_of(pid_t pid)
+{
+	int status;
+
+	must(waitpid(pid, &status, 0));
+	return status;
+}
+
+TEST_WITHIN(60, rings_come_once_though_two_ask_for_them)
+{
+	for (int i = 0; i < 5; i++) {
+		struct tun t = tun_open_up(IFF_TUN);
+		pid_t a = spawn(make_rings, &t), b = spawn(make_rings, &t);
+		int first = status_of(a), second = status_of(b);
+
+		expect(WIFEXITED(first) && WIFEXITED(second));
+		first = WEXITSTATUS(first);
+		second = WEXITSTATUS(second);
+		expect((!first && second == EBUSY) || (!second && first == EBUSY));
+		tun_close(&t);
+	}
+}
+
+/* What comes of rings when @meanwhile happens to who is making them, sooner or later. */
+static void while_rings_are_made(void (*meanwhile)(struct tun *t, pid_t pid),
+				 void (*look)(int status))
+{
+	pin(0);
+	for (int ms = 1; ms <= 24; ms += 3) {
+		struct tun t = tun_open("", IFF_TUN);
+		pid_t pid = spawn(make_rings, &t);
+
+		fifo(true);
+		sleep_ms(ms);
+		meanwhile(&t, pid);
+		fifo(false);
+		look(status_of(pid));
+		tun_close(&t);
+	}
+}
+
+static void leave_now(struct tun *t, pid_t pid)
+{
+	(void)pid;
+	leave(t);
+}
+
+static void expect_rings_or_ebadfd(int status)
+{
+	expect(WIFEXITED(status));
+	status = WEXITSTATUS(status);
+	expect(!status || status == EBADFD);
+}
+
+TEST_WITHIN(60, rings_are_not_of_a_queue_that_has_left)
+{
+	while_rings_are_made(leave_now, expect_rings_or_ebadfd);
+}
+
+static void kill_now(struct tun *t, pid_t pid)
+{
+	(void)t;
+	must(kill(pid, SIGKILL));
+}
+
+static void expect_killed_or_done(int status)
+{
+	expect((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) || !status);
+}
+
+TEST_WITHIN(60, who_makes_rings_can_be_killed)
+{
+	while_rings_are_made(kill_now, expect_killed_or_done);
+}
