@@ -32,7 +32,13 @@ shell: deps ## a virtual machine with the module loaded, on this terminal
 
 .PHONY: test
 test: deps ## all tests, on this machine and in virtual machines; counts them at the end
-	@internal/check/run static host guest
+	@internal/check/run static host guest lab
+
+.PHONY: test-debug
+test-debug: deps ## all that is slow: every kernel, races, long stress, 10^8 packets, fuzzers, models, planted mistakes; hours
+	@$(VM) deps -fuzz
+	@$(VM) deps -model
+	@KERNELS=all internal/check/run static host guest coverage debug planted
 
 .PHONY: check
 check: deps ## the static checks alone: formats, linters, warnings

@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# debug.sh RESULTS: what takes too long for every run. LAB_SECONDS is how long each test without an end of
+# its own goes on, on kernels that watch themselves; LOAD_PACKETS how many packets the largest load has.
+set -euo pipefail
+. internal/check/lib.sh
+results=$1
+exec >"$results/debug.lines"
+export LAB_SECONDS=${LAB_SECONDS:-120}
+
+# Those in which several threads meet.
+MEETING='^stress/ ^recordstress/ ^injectstress/ ^mistakering/ ^mistakelife/ ^life/ ^eventfd/ ^between/'
+
+guest_tests uml -suite debug-uml -machines 1 -timeout 60m -run '^(fail|abifuzz|scribble)$'
+guest_tests kasan -suite debug-kasan -machines 1 -timeout 60m -run '^(abi|scribble|load|mytun)$'
+guest_tests kcsan -suite debug-kcsan -machines 1 -timeout 40m -run '^(abi|scribble)$' -tests "$MEETING a_program"
+# The longer a CPU waits in the middle of an access the more often another one comes across it.
+guest_tests kcsan -suite debug-kcsan-slow -machines 1 -timeout 40m -run '^(abi|scribble)$' -tests "$MEETING a_program" \
+	-append "kcsan.udelay_task=2000 kcsan.udelay_interrupt=300 kcsan.skip_watch=300"
+export LOAD_PACKETS=${LOAD_PACKETS:-100000000}
+# With one CPU it is the program's turn as often as the generator's.
+guest_tests "$MAIN_KERNEL" -suite debug-load -machines 1 -smp 1 -timeout 60m \
+	-run '^load$' -tests 'a_hundred_million_in_super_packets a_storm_of_a_hundred_million'
+check 'fuzz' internal/check/fuzz.sh
+check 'model' doc/model/run
