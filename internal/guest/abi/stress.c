@@ -164,8 +164,8 @@ static void transmit_by_event(struct ring *r, const struct packet *p, uint64_t *
 	double end = now() + SECONDS;
 	uint32_t old;
 
-	/* By count too: where the clock hardly goes on while somebody is busy, and where what is freed
-	 * is kept until somebody waits for memory, which nobody does here.
+	/* By count too: where the clock hardly goes on while somebody is busy, and where
+	 * what is freed is kept until somebody waits for memory, which nobody does here.
 	 */
 	while (now() < end && *sent < PACKETS) {
 		while (ring_tx_room(r) < BATCH * size) {

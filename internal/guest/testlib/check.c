@@ -297,9 +297,13 @@ static bool wanted(const struct test *t, const char *name, char **patterns)
 {
 	if (!*patterns)
 		return !t->alone;
-	for (; *patterns; patterns++)
-		if (**patterns == '^' ? strstr(name, *patterns + 1) == name : !!strstr(name, *patterns))
+	for (; *patterns; patterns++) {
+		bool begins = **patterns == '^';
+		const char *found = strstr(name, *patterns + begins);
+
+		if (found && (!begins || found == name))
 			return true;
+	}
 	return false;
 }
 
