@@ -35,7 +35,7 @@ test: deps ## all tests, on this machine and in virtual machines; counts them at
 	@internal/check/run static host guest lab
 
 .PHONY: test-debug
-test-debug: deps ## all that is slow: every kernel, races, long stress, 10^8 packets, fuzzers, models, planted mistakes; hours
+test-debug: deps ## all that is slow: every kernel, races, long stress, 10^8 packets, fuzzers, models, planted mistakes
 	@$(VM) deps -fuzz
 	@$(VM) deps -model
 	@KERNELS=all internal/check/run static host guest coverage debug planted
