@@ -32,7 +32,8 @@ static int mytun_get_sset_count(struct net_device *dev, int set)
 {
 	const struct mytun_dev *md = netdev_priv(dev);
 
-	if (set != ETH_SS_STATS)
+	/* The core warns of a count of 0, and anybody may ask. */
+	if (set != ETH_SS_STATS || !md->numqueues)
 		return -EOPNOTSUPP;
 	return md->numqueues * ARRAY_SIZE(mytun_queue_stats);
 }

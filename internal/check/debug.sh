@@ -20,6 +20,6 @@ guest_tests kcsan -suite debug-kcsan-slow -machines 1 -timeout 40m -run '^(abi|s
 export LOAD_PACKETS=${LOAD_PACKETS:-100000000}
 # With one CPU it is the program's turn as often as the generator's.
 guest_tests "$MAIN_KERNEL" -suite debug-load -machines 1 -smp 1 -timeout 60m \
-	-run '^load$' -tests 'a_hundred_million_in_super_packets a_storm_of_a_hundred_million'
+	-run '^(load)$' -tests 'a_hundred_million_in_super_packets a_storm_of_a_hundred_million'
 check 'fuzz' internal/check/fuzz.sh
 check 'model' doc/model/run

@@ -50,3 +50,12 @@ func TestReporterLines(t *testing.T) {
 		})
 	}
 }
+
+func TestNeverRan(t *testing.T) {
+	ran := []string{"abi", "load"}
+	for pattern, want := range map[string]string{"^(abi|load)$": "", "^(abi|laod|gone)$": "laod gone", "^abi$": "", "": ""} {
+		if got := strings.Join(neverRan(pattern, ran), " "); got != want {
+			t.Errorf("neverRan(%q) = %q, want %q", pattern, got, want)
+		}
+	}
+}

@@ -25,7 +25,7 @@ func cmdTest(args []string) error {
 	m.flags(f)
 	results := f.String("results", "", "`DIR` for the results")
 	pattern := f.String("run", "", "run only the sections (Go packages, test programs, shell files) that match `REGEXP`")
-	tests := f.String("tests", "", "of the test programs run only the tests whose names contain one of these `WORDS`")
+	tests := f.String("tests", "", "of the test programs run only the tests whose names contain one of these `WORDS`, or begin with one that has ^ before it")
 	suite := f.String("suite", "", "`NAME` of the results, if not guest-KERNEL")
 	// An emulated machine keeps one CPU of this one busy.
 	machines := f.Int("machines", min(2, runtime.NumCPU()), "`NUMBER` of machines among which the tests are divided")
@@ -63,7 +63,7 @@ func cmdTest(args []string) error {
 	}
 	// Its fuzzer wants to be guided.
 	_, lab := labKernels[*m.kernel]
-	m.build.reach = m.build.reach || lab
+	m.build.reach = m.build.reach || lab && wanted("abifuzz")
 	spec, err := m.spec(scratch)
 	if err != nil {
 		return err

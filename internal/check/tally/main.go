@@ -93,7 +93,7 @@ func report(w io.Writer, all []result, dir string) bool {
 		switch r.status {
 		case failed:
 			fmt.Fprintf(w, "FAILED %s: %s\n", r.name, r.why)
-			for line := range strings.Lines(clip(r.output, 40)) {
+			for line := range strings.Lines(clip(r.output, 300)) {
 				fmt.Fprintf(w, "    %s\n", strings.TrimRight(line, "\n"))
 			}
 		case skipped:

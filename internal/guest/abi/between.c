@@ -190,6 +190,7 @@ static void leave_before_a_reader_runs(bool records)
 	leave(&r.t);
 	fifo(false);
 	spawn_wait(r.pid);
+	expect_eq(iface_stats("first0").tx_packets + iface_stats("first0").tx_dropped, 1);
 	iface_del("first0");
 	tun_close(&r.t);
 	close(udp);

@@ -229,7 +229,7 @@ TEST(a_fault_signals_both)
 	struct told w = told_ring(MYTUN_RINGS_F_EVENT_IDX);
 
 	w.r.tx_prod->pos = 8;
-	expect_errno(ring_doorbell(&w.r), EIO);
+	ring_expect_fault(&w.r);
 	expect_eq(signals(w.rx), 1);
 	expect_eq(signals(w.tx), 1);
 }

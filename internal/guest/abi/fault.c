@@ -92,8 +92,7 @@ static void tx_lie(void (*lie)(struct ring *r, const struct packet *p))
 
 	packet_inbound(&p, &s.t, AF_INET, "lie", 3);
 	lie(&s.liar, &p);
-	while (ring_doorbell(&s.liar) == 0) /* EIO as soon as the kernel has looked */
-		sleep_ms(1);
+	ring_expect_fault(&s.liar);
 	expect_faulted(&s.liar, s.t.name, MYTUN_END_F_FAULT);
 	expect_others_unharmed(&s);
 	udp_expect_none(s.udp);

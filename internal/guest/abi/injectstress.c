@@ -166,7 +166,7 @@ TEST_WITHIN(120, interfaces_can_be_deleted_meanwhile)
 	struct queue q[QUEUES];
 	pid_t pid;
 
-	for (unsigned int round = 0; round < rounds_here(12); round++) {
+	for (int round = 0; round < 12; round++) {
 		open_all(q);
 		run_all(q, 20 + round * 17, delete_first);
 		for (int i = 0; i < QUEUES; i++)
@@ -183,7 +183,7 @@ TEST_WITHIN(120, no_timer_outlives_its_queue)
 	pid_t pid;
 
 	sysfs_here();
-	for (unsigned int round = 0; round < rounds_here(40); round++) {
+	for (int round = 0; round < 40; round++) {
 		open_all(q);
 		iface_knob(q[0].t.name, "napi_defer_hard_irqs", "2");
 		iface_knob(q[0].t.name, "gro_flush_timeout", "3000000000");
@@ -207,7 +207,7 @@ TEST_WITHIN(120, queues_can_be_detached_meanwhile)
 	struct queue q[QUEUES];
 	pid_t pid;
 
-	for (unsigned int round = 0; round < rounds_here(12); round++) {
+	for (int round = 0; round < 12; round++) {
 		open_all(q);
 		run_all(q, 20 + round * 17, detach);
 		expect(!iface_exists(q[0].t.name));

@@ -205,6 +205,24 @@ TEST(ethtool_names_the_driver)
 	}
 }
 
+/* The core warns of a driver that has none to show; who may not attach can ask, too. */
+TEST(ethtool_of_an_interface_that_nobody_is_attached_to_has_no_statistics)
+{
+	struct ethtool_gstrings names = { .cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_STATS };
+	struct ethtool_stats values = { .cmd = ETHTOOL_GSTATS };
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct tun t = tun_open("keep", IFF_TUN);
+
+	must(ioctl(t.fd, TUNSETPERSIST, 1));
+	tun_close(&t);
+	expect_errno(iface_ethtool_cmd("keep", &names), EOPNOTSUPP);
+	expect_errno(iface_ethtool_cmd("keep", &values), EOPNOTSUPP);
+	must(iface_ethtool_cmd("keep", &info));
+	expect_eq(info.n_stats, 0);
+	expect_eq(iface_ethtool("keep", "rx_q0_packets"), -1);
+	iface_del("keep");
+}
+
 TEST(ethtool_shows_the_queues)
 {
 	struct ethtool_channels c = { .cmd = ETHTOOL_GCHANNELS };

@@ -276,6 +276,6 @@ static void changed_under_traffic(int round)
 
 TEST_WITHIN(180, the_queue_changes_under_readers_and_writers)
 {
-	for (unsigned int round = 0; round < rounds_here(12); round++)
+	for (int round = 0; round < 12; round++)
 		changed_under_traffic(round);
 }

@@ -180,7 +180,7 @@ TEST(the_end_of_a_queue_sends_a_signal_that_says_so)
 	int sig;
 
 	w.r.tx_prod->pos = 8;
-	expect_errno(ring_doorbell(&w.r), EIO);
+	ring_expect_fault(&w.r);
 	expect_signal(w.sig, w.t.fd, POLL_HUP, POLLHUP);
 	expect_no_signal(w.sig);
 	must(ioctl(w.t.fd, MYTUN_IOC_DETACH, 0));

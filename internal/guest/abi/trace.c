@@ -137,7 +137,7 @@ TEST(faults_are_traced)
 	trace_on();
 	/* More than there is in the ring. */
 	store_release(&r.tx_prod->pos, r.g.tx_size + MYTUN_REC_ALIGN);
-	expect_errno(ring_doorbell(&r), EIO);
+	ring_expect_fault(&r);
 	trace_off();
 	expect(traced("mytun_tx_fault: dev=%s queue=0 pos=0\n", t.name));
 

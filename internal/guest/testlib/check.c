@@ -43,21 +43,6 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* A kernel that watches itself takes longer for all. */
-static unsigned int patience(void)
-{
-	const char *factor = getenv("MYTUN_PATIENCE");
-
-	return factor ? strtoul(factor, NULL, 10) : 1;
-}
-
-unsigned int rounds_here(unsigned int most)
-{
-	unsigned int n = most / patience();
-
-	return n > 3 ? n : 3;
-}
-
 void close_why(void)
 {
 	why_fd = open("/dev/null", O_WRONLY);
@@ -218,6 +203,14 @@ static bool ended_within(pid_t pid, unsigned int seconds, int *status)
 		return false;
 	waitpid(pid, status, 0);
 	return true;
+}
+
+/* A kernel that watches itself takes longer for all. */
+static unsigned int patience(void)
+{
+	const char *factor = getenv("MYTUN_PATIENCE");
+
+	return factor ? strtoul(factor, NULL, 10) : 1;
 }
 
 static void show_stack(pid_t pid)

@@ -47,11 +47,6 @@ struct test {
 
 void check_add(struct test *t);
 
-/* How often something is tried that at times goes wrong: @most times, or some fewer where all takes
- * longer, on a kernel that watches itself.
- */
-unsigned int rounds_here(unsigned int most);
-
 __attribute__((noreturn, format(printf, 3, 4))) void check_fail(const char *file, int line,
 								const char *fmt, ...);
 __attribute__((noreturn, format(printf, 1, 2))) void skip(const char *fmt, ...);

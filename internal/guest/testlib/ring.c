@@ -173,3 +173,9 @@ int ring_doorbell(const struct ring *r)
 {
 	return ioctl(r->fd, MYTUN_IOC_DOORBELL, 0);
 }
+
+void ring_expect_fault(const struct ring *r)
+{
+	eventually(ring_doorbell(r));
+	expect_eq(errno, EIO);
+}

@@ -48,6 +48,10 @@ void ring_tx_publish(struct ring *r);
 /* Publishes, rings whether needed or not, and waits until all is consumed. */
 void ring_tx_flush(struct ring *r);
 int ring_doorbell(const struct ring *r);
+/* Rings until the doorbell says that the ring is faulted: softirqs, which find the lie, may have
+ * been left to their thread.
+ */
+void ring_expect_fault(const struct ring *r);
 
 uint32_t load_acquire(const uint32_t *p);
 void store_release(uint32_t *p, uint32_t v);

@@ -91,6 +91,16 @@ static void save_crash(const struct program *p)
 		corpus_write(save_dir(), name, p);
 }
 
+/* What the core says when it has no memory: for a name in sysfs, for a page of the program's,
+ * for the list of an object's users.
+ */
+static bool of_the_cores(const char *text)
+{
+	return (strstr(text, "WARNING:") && strstr(text, "dev_change_net_namespace")) ||
+	       strstr(text, "VM_FAULT_OOM leaked out to the #PF handler") ||
+	       strstr(text, "unreliable refcount tracker");
+}
+
 /* Looks at what the kernel has said since the last time. */
 static void kernel_content(const struct program *p)
 {
@@ -102,12 +112,12 @@ static void kernel_content(const struct program *p)
 		"ODEBUG:",
 		"KCSAN:",
 		"INFO:",
-		"refcount_t",
+		"refcount",
 		"possible circular",
 		"possible recursive",
 		"possible irq",
 		"suspicious RCU",
-		"leaked reference",
+		"leaked",
 		"Oops",
 		"corruption",
 	};
@@ -126,8 +136,7 @@ static void kernel_content(const struct program *p)
 		if (strstr(text, "reached:")) /* in the maze of maze.patch */
 			printf("# %lu programs, %.*s\n", shared->executions,
 			       (int)strcspn(text, "\n") - 1, text + 1);
-		/* The core's, that it had no memory for a name in sysfs. */
-		if (strstr(text, "WARNING:") && strstr(text, "dev_change_net_namespace"))
+		if (of_the_cores(text))
 			continue;
 		for (size_t i = 0; i < ARRAY_SIZE(complaints); i++) {
 			if (!strstr(text, complaints[i]))
