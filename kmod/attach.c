@@ -121,7 +121,7 @@ static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *
 	/* Those of the queue that left, or of the one that took its place. */
 	netif_tx_wake_queue(netdev_get_tx_queue(md->dev, hole));
 	mytun_readq_purge(q);
-	mytun_writeq_purge(q);
+	mytun_writeq_drain(q);
 }
 
 /**
@@ -317,7 +317,7 @@ void mytun_detach_all(struct mytun_dev *md)
 	synchronize_net();
 	list_for_each_entry_safe(q, next, &md->members, member) {
 		mytun_readq_purge(q);
-		mytun_writeq_purge(q);
+		mytun_writeq_drain(q);
 		mytun_part(md, q);
 	}
 

@@ -567,12 +567,17 @@ long mytun_ioc_get_mode(struct mytun_queue *q, void __user *argp);
 /* notify.c */
 extern struct notifier_block mytun_notifier;
 
+/* Bytes that a written packet counts for, before the stack has it: its MAC header is pulled. */
+static inline unsigned int mytun_skb_written(const struct sk_buff *skb)
+{
+	return skb->len + (skb->data - skb_mac_header(skb));
+}
+
 /* packet_napi.c: what write(2) brings, by NAPI */
 #define MYTUN_RX_USECS	   20
 #define MYTUN_RX_USECS_MAX 10000
 void mytun_writeq_init(struct mytun_queue *q);
 int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb);
-void mytun_writeq_purge(struct mytun_queue *q);
 void mytun_writeq_start(struct mytun_dev *md, struct mytun_queue *q);
 void mytun_writeq_stop(struct mytun_queue *q);
 void mytun_writeq_drain(struct mytun_queue *q);

@@ -6,13 +6,27 @@
  * rings gives this up: its NAPI instance serves the TX ring then, which needs no IFF_NAPI.
  *
  * Who writes checks, under the RCU read lock, that the queue is in service, and appends.
- * Who takes the queue out of service says so, waits a grace period, and purges: nothing is
- * left behind.
+ * Who takes the queue out of service says so, waits a grace period, and takes up what
+ * is there: nothing is left behind. A packet counts as received when it goes up, or as
+ * dropped when the interface is not up any more.
  */
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 
 #include "internal.h"
+
+static bool mytun_writeq_may_rise(struct sk_buff *skb)
+{
+	struct net_device *dev = skb->dev;
+
+	if (likely(READ_ONCE(dev->flags) & IFF_UP)) {
+		dev_sw_netstats_rx_add(dev, mytun_skb_written(skb));
+		return true;
+	}
+	mytun_rx_dropped_inc(dev);
+	kfree_skb(skb);
+	return false;
+}
 
 static int mytun_writeq_poll(struct napi_struct *napi, int budget)
 {
@@ -32,6 +46,8 @@ static int mytun_writeq_poll(struct napi_struct *napi, int budget)
 	spin_unlock(&writeq->lock);
 
 	while ((skb = __skb_dequeue(&batch))) {
+		if (!mytun_writeq_may_rise(skb))
+			continue;
 		mytun_skb_before_gro(skb);
 		napi_gro_receive(napi, skb);
 	}
@@ -92,13 +108,6 @@ int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff
 	return 0;
 }
 
-/* Nobody adds any more, and nobody polls. */
-void mytun_writeq_purge(struct mytun_queue *q)
-{
-	hrtimer_cancel(&q->coalesce);
-	skb_queue_purge(&q->sk.sk_write_queue);
-}
-
 /* The file is attached with IFF_NAPI. The instance is enabled when it goes into service. */
 void mytun_writeq_start(struct mytun_dev *md, struct mytun_queue *q)
 {
@@ -121,7 +130,7 @@ void mytun_writeq_stop(struct mytun_queue *q)
 	mytun_napi_timer_stop(&q->napi);
 }
 
-/* The queue has got its rings, and nobody adds any more: what is there goes up now. */
+/* Nobody adds any more, and nobody polls: what is there goes up now. */
 void mytun_writeq_drain(struct mytun_queue *q)
 {
 	struct sk_buff *skb;
@@ -129,7 +138,8 @@ void mytun_writeq_drain(struct mytun_queue *q)
 	hrtimer_cancel(&q->coalesce);
 	while ((skb = skb_dequeue(&q->sk.sk_write_queue))) {
 		local_bh_disable();
-		netif_receive_skb(skb);
+		if (mytun_writeq_may_rise(skb))
+			netif_receive_skb(skb);
 		local_bh_enable();
 		cond_resched();
 	}

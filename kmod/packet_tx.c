@@ -162,6 +162,7 @@ static int mytun_packet_deliver(struct mytun_queue *q, struct mytun_dev *md,
 	/* With rings the NAPI instance is theirs; they came while this writer slept. */
 	if (READ_ONCE(q->napi_added) && !mytun_rings_get(q))
 		return mytun_writeq_add(md, q, skb);
+	dev_sw_netstats_rx_add(md->dev, mytun_skb_written(skb));
 	netif_receive_skb(skb);
 	return 0;
 }
@@ -232,8 +233,6 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 		mytun_flow_learn(md->flows, mytun_flow_hash(skb), index);
 	local_bh_disable();
 	err = mytun_packet_deliver(q, md, skb);
-	if (!err)
-		dev_sw_netstats_rx_add(md->dev, len);
 	local_bh_enable();
 	rcu_read_unlock();
 	if (err)

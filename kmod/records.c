@@ -232,26 +232,16 @@ static void mytun_batch_prepare(const struct mytun_batch *b)
 	}
 }
 
-/* Bytes that are counted as received, of a packet whose header may be pulled. */
-static unsigned int mytun_batch_len(const struct sk_buff *skb)
-{
-	return skb->len + (skb->data - skb_mac_header(skb));
-}
-
 /* To the queue's NAPI instance, on a file with IFF_NAPI. */
 static void mytun_batch_queue(struct mytun_batch *b)
 {
 	struct sk_buff *skb, *next;
 
 	list_for_each_entry_safe(skb, next, &b->skbs, list) {
-		unsigned int len = mytun_batch_len(skb);
-
 		skb_list_del_init(skb);
 		if (mytun_writeq_add(b->md, b->q, skb)) {
 			mytun_rx_dropped_inc(b->md->dev);
 			kfree_skb(skb);
-		} else {
-			dev_sw_netstats_rx_add(b->md->dev, len);
 		}
 	}
 }
@@ -261,7 +251,7 @@ static void mytun_batch_receive(struct mytun_batch *b)
 	struct sk_buff *skb;
 
 	list_for_each_entry(skb, &b->skbs, list)
-		dev_sw_netstats_rx_add(b->md->dev, mytun_batch_len(skb));
+		dev_sw_netstats_rx_add(b->md->dev, mytun_skb_written(skb));
 	netif_receive_skb_list(&b->skbs);
 	INIT_LIST_HEAD(&b->skbs);
 }

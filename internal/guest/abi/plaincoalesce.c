@@ -13,6 +13,7 @@
 #include "check.h"
 #include "iface.h"
 #include "packet.h"
+#include "records.h"
 #include "ring.h"
 #include "tun.h"
 
@@ -168,6 +169,102 @@ TEST(a_queue_with_packets_that_wait_goes)
 		}
 		tun_close(&t);
 		iface_del_if_there(t.name);
+		close(udp);
+	}
+}
+
+enum {
+	WRITTEN = 5
+};
+
+static void write_few(const struct tun *t, const struct packet *p, bool records)
+{
+	static struct records r;
+
+	if (!records) {
+		for (int i = 0; i < WRITTEN; i++)
+			must(write(t->fd, p->bytes, p->len));
+		return;
+	}
+	records_on(t->fd);
+	records_clear(&r);
+	for (int i = 0; i < WRITTEN; i++)
+		records_add(&r, p);
+	expect_eq(must(write(t->fd, r.bytes, r.len)), r.len);
+}
+
+static unsigned long long rx_total(const struct tun *t)
+{
+	struct rtnl_link_stats64 s = iface_stats(t->name);
+
+	return s.rx_packets + s.rx_dropped;
+}
+
+static void detach_queue(struct tun *t)
+{
+	must(ioctl(t->fd, TUNSETQUEUE, &(struct ifreq){ .ifr_flags = IFF_DETACH_QUEUE }));
+}
+
+static void get_rings(struct tun *t)
+{
+	ring_small(t->fd);
+}
+
+/* When their queue goes they arrive at once. */
+static void arrive_when(void (*go)(struct tun *t), bool records)
+{
+	for (int round = 0; round < 10; round++) {
+		struct tun t = tun_open_up(IFF_TUN | IFF_NAPI | IFF_MULTI_QUEUE), other;
+		int udp = udp_here(AF_INET);
+		struct packet p;
+
+		other = tun_open(t.name, IFF_TUN | IFF_NAPI | IFF_MULTI_QUEUE);
+		set_coalesce(&t, 64, 10000);
+		packet_inbound(&p, &t, AF_INET, "one", 3);
+		write_few(&t, &p, records);
+		go(&t);
+		for (int i = 0; i < WRITTEN; i++) {
+			expect(there(udp));
+			udp_expect(udp, "one", 3);
+		}
+		expect_eq(iface_stats(other.name).rx_packets, WRITTEN);
+		expect_eq(iface_stats(other.name).rx_bytes, WRITTEN * p.len);
+		expect_eq(rx_total(&other), WRITTEN);
+		tun_close(&other);
+		if (go != tun_close)
+			tun_close(&t);
+		close(udp);
+	}
+}
+
+TEST(packets_that_wait_arrive_when_their_queue_goes)
+{
+	for (int records = 0; records < 2; records++) {
+		arrive_when(detach_queue, records);
+		arrive_when(tun_close, records);
+		arrive_when(get_rings, records);
+	}
+}
+
+TEST(packets_that_wait_are_counted_when_the_interface_goes_down)
+{
+	for (int round = 0; round < 20; round++) {
+		struct tun t = tun_open_up(IFF_TAP | IFF_NAPI);
+		int udp = udp_here(AF_INET);
+		struct rtnl_link_stats64 s;
+		struct packet p;
+
+		set_coalesce(&t, 64, 10000);
+		packet_inbound(&p, &t, AF_INET, "one", 3);
+		write_few(&t, &p, round % 2);
+		iface_down(t.name);
+		eventually(rx_total(&t) == WRITTEN);
+		s = iface_stats(t.name);
+		expect_eq(s.rx_bytes, s.rx_packets * p.len);
+		for (unsigned int i = 0; i < s.rx_packets; i++)
+			udp_expect(udp, "one", 3);
+		expect(!there(udp));
+		tun_close(&t);
 		close(udp);
 	}
 }

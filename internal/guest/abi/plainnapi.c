@@ -133,14 +133,13 @@ static void captured(int raw, size_t lens[2])
 	}
 }
 
-static void two_segments(int flags, bool merged)
+static void two_segments(int flags, size_t lens[2])
 {
 	struct tun t = tun_open_up(IFF_TUN | flags);
 	struct conn c = conn_here(AF_INET);
 	int raw = raw_socket(t.name);
 	char payload[500];
 	struct packet p;
-	size_t lens[2];
 
 	sysfs_here();
 	gro_flush_timeout(&t, "300000000");
@@ -151,18 +150,31 @@ static void two_segments(int flags, bool merged)
 		write_packet(&t, &p);
 	}
 	captured(raw, lens);
-	expect_eq(lens[0], TCP4 + (merged ? 1000 : 500));
-	expect_eq(lens[1], merged ? 0 : TCP4 + 500);
+	close(raw);
+	tun_close(&t);
 }
 
 TEST(written_segments_are_merged)
 {
-	two_segments(IFF_NAPI, true);
+	size_t lens[2];
+
+	/* What is there when a jiffy begins goes up alone. */
+	for (int round = 0; round < 5; round++) {
+		two_segments(IFF_NAPI, lens);
+		if (lens[0] == TCP4 + 1000)
+			break;
+	}
+	expect_eq(lens[0], TCP4 + 1000);
+	expect_eq(lens[1], 0);
 }
 
 TEST(without_the_flag_they_are_not)
 {
-	two_segments(0, false);
+	size_t lens[2];
+
+	two_segments(0, lens);
+	expect_eq(lens[0], TCP4 + 500);
+	expect_eq(lens[1], TCP4 + 500);
 }
 
 TEST(a_queue_out_of_service_takes_nothing)
