@@ -22,7 +22,7 @@
 enum {
 	SECONDS = 4,
 	READERS = 4,
-	NUMBERS = 1 << 22
+	NUMBERS = 100000
 };
 
 static volatile bool stop;

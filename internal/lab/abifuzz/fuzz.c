@@ -91,13 +91,12 @@ static void save_crash(const struct program *p)
 		corpus_write(save_dir(), name, p);
 }
 
-/* What the core says when it has no memory: for a name in sysfs, for a page of the program's,
- * for the list of an object's users.
+/* What the core says when it has no memory: for a page of the program's, for the list of an object's
+ * users.
  */
 static bool of_the_cores(const char *text)
 {
-	return (strstr(text, "WARNING:") && strstr(text, "dev_change_net_namespace")) ||
-	       strstr(text, "VM_FAULT_OOM leaked out to the #PF handler") ||
+	return strstr(text, "VM_FAULT_OOM leaked out to the #PF handler") ||
 	       strstr(text, "unreliable refcount tracker");
 }
 
@@ -118,6 +117,7 @@ static void kernel_content(const struct program *p)
 		"possible irq",
 		"suspicious RCU",
 		"leaked",
+		"cannot create duplicate",
 		"Oops",
 		"corruption",
 	};

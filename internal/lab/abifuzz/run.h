@@ -11,6 +11,8 @@
 bool run_faults(void);
 /* Makes the threads. */
 void run_begin(void);
+/* For a call that was to have an allocation fail: none does from here on. */
+void nothing_fails(void);
 /* All calls have returned, and the world is clear. */
 void run_program(const struct program *p);
 
