@@ -170,16 +170,17 @@ static void write_and_count(const struct writing *w)
 			expect(records || f.ret == (long long)len);
 			sent = records ? records_in(f.ret) : 1;
 		}
-		after = iface_stats(t.name);
-		dropped = after.rx_dropped - before.rx_dropped;
-		in = frames_in(raw, frames, n);
-		/* By the packet socket, which had no memory for a clone. */
-		missed = frames_missed(raw);
+		in = missed = 0;
 		/* NAPI may run later, where softirq is left to its thread. */
-		for (int ms = 0; in + missed + dropped < sent && ms < 1000; ms++) {
-			sleep_ms(1);
+		for (int ms = 0; ms < 1000; ms++) {
+			after = iface_stats(t.name);
+			dropped = after.rx_dropped - before.rx_dropped;
 			in += frames_in(raw, frames, n);
+			/* By the packet socket, which had no memory for a clone. */
 			missed += frames_missed(raw);
+			if (in + missed + dropped >= sent)
+				break;
+			sleep_ms(1);
 		}
 		if (records || sent)
 			expect_eq(in + missed + dropped, sent);
