@@ -191,7 +191,7 @@ void mytun_readq_taken(struct mytun_queue *q)
 	if (likely(!READ_ONCE(q->held)))
 		return;
 	if (atomic_inc_return(&q->taken) >= READ_ONCE(q->readq.size) / 2 ||
-	    ptr_ring_empty_bh(&q->readq))
+	    mytun_readq_empty(q))
 		mytun_senders_go(q);
 }
 

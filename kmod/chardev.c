@@ -114,7 +114,7 @@ static __poll_t mytun_packet_poll(struct mytun_queue *q)
 		mask = EPOLLERR | EPOLLHUP;
 		goto unlock;
 	}
-	if (!ptr_ring_empty_bh(&q->readq))
+	if (!mytun_readq_empty(q))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	/* Ask for the wake-up first, then look again: the memory may have come
 	 * back in between.

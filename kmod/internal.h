@@ -585,6 +585,7 @@ void mytun_writeq_drain(struct mytun_queue *q);
 /* packet_rx.c: one packet a read(2) */
 bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb);
 ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to);
+bool mytun_readq_empty(struct mytun_queue *q);
 int mytun_readq_wait(struct mytun_queue *q, bool noblock);
 void mytun_readq_purge(struct mytun_queue *q);
 void mytun_readq_drop(void *ptr);

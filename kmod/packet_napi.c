@@ -15,6 +15,9 @@
 
 #include "internal.h"
 
+/* Packets that go up when their queue leaves: more than rx-frames can be. */
+#define MYTUN_WRITEQ_LAST (4 * NAPI_POLL_WEIGHT)
+
 static bool mytun_writeq_may_rise(struct sk_buff *skb)
 {
 	struct net_device *dev = skb->dev;
@@ -24,7 +27,7 @@ static bool mytun_writeq_may_rise(struct sk_buff *skb)
 		return true;
 	}
 	mytun_rx_dropped_inc(dev);
-	kfree_skb(skb);
+	kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
 	return false;
 }
 
@@ -130,17 +133,26 @@ void mytun_writeq_stop(struct mytun_queue *q)
 	mytun_napi_timer_stop(&q->napi);
 }
 
-/* Nobody adds any more, and nobody polls: what is there goes up now. */
+/*
+ * Nobody adds any more, and nobody polls: what is there goes up now. Many packets are dropped
+ * instead: a program can let any number wait, and others wait for RTNL.
+ */
 void mytun_writeq_drain(struct mytun_queue *q)
 {
+	unsigned int left = MYTUN_WRITEQ_LAST;
 	struct sk_buff *skb;
 
 	hrtimer_cancel(&q->coalesce);
-	while ((skb = skb_dequeue(&q->sk.sk_write_queue))) {
+	while (left-- && (skb = skb_dequeue(&q->sk.sk_write_queue))) {
 		local_bh_disable();
 		if (mytun_writeq_may_rise(skb))
 			netif_receive_skb(skb);
 		local_bh_enable();
+		cond_resched();
+	}
+	while ((skb = skb_dequeue(&q->sk.sk_write_queue))) {
+		mytun_rx_dropped_inc(skb->dev);
+		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
 		cond_resched();
 	}
 }

@@ -60,6 +60,17 @@ bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb)
 	return true;
 }
 
+/* As ptr_ring_empty_bh(), whose plain read of what a producer writes is a data race. */
+bool mytun_readq_empty(struct mytun_queue *q)
+{
+	bool empty;
+
+	spin_lock_bh(&q->readq.consumer_lock);
+	empty = !__ptr_ring_peek(&q->readq);
+	spin_unlock_bh(&q->readq.consumer_lock);
+	return empty;
+}
+
 /* Why a read that found nothing must not wait; or 0. */
 static int mytun_readq_why_not(const struct mytun_queue *q, bool noblock)
 {
@@ -81,10 +92,10 @@ int mytun_readq_wait(struct mytun_queue *q, bool noblock)
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	int err = 0;
 
-	if (!ptr_ring_empty_bh(&q->readq))
+	if (!mytun_readq_empty(q))
 		return 0;
 	add_wait_queue(&q->socket.wq.wait, &wait);
-	while (ptr_ring_empty_bh(&q->readq)) {
+	while (mytun_readq_empty(q)) {
 		err = mytun_readq_why_not(q, noblock);
 		if (err)
 			break;
@@ -145,9 +156,9 @@ static ssize_t mytun_put_user(struct mytun_dev *md, struct sk_buff *skb, struct 
 				   min_t(size_t, skb->len - offset, iov_iter_count(to))))
 		return -EFAULT;
 done:
-	preempt_disable();
+	local_bh_disable(); /* softirqs count with the same */
 	dev_sw_netstats_tx_add(md->dev, 1, skb->len + vlan_hlen);
-	preempt_enable();
+	local_bh_enable();
 	return total;
 }
 

@@ -136,9 +136,9 @@ static ssize_t mytun_record_read(struct mytun_queue *q, struct mytun_dev *md,
 		iov_iter_revert(to, room - iov_iter_count(to));
 		return ret;
 	}
-	preempt_disable();
+	local_bh_disable(); /* softirqs count with the same */
 	dev_sw_netstats_tx_add(md->dev, 1, head.len);
-	preempt_enable();
+	local_bh_enable();
 	return ret;
 }
 

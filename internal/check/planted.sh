@@ -42,7 +42,7 @@ planted() { # planted PATCH
 	kernel=$(field kernel "$patch") run=$(field run "$patch")
 	dir=$(mktemp -d)
 	cp -r kmod "$dir/kmod"
-	if ! patch -s -p1 -d "$dir" <"$patch" >&2; then
+	if ! patch -s -F0 -p1 -d "$dir" <"$patch" >&2; then
 		verdict "$begun" 'not ok' "$name" "$kernel" 'the patch no longer fits'
 		rm -rf "$dir"
 		return

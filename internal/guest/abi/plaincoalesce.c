@@ -136,7 +136,7 @@ TEST(the_last_written_packets_do_not_wait_for_ever)
 	}
 	set_coalesce(&t, 64, 0);
 	must(write(t.fd, p.bytes, p.len));
-	expect(there(udp));
+	udp_expect(udp, "one", 3);
 }
 
 /* The clock runs when the queue goes, gets rings, or is out of service. */

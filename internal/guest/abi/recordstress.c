@@ -125,8 +125,8 @@ static void *read_packets(void *arg)
 	return NULL;
 }
 
-/* A socket with a port of its own, so that several use several queues. It never waits for those that
- * a queue holds.
+/* A socket with a port of its own, so that several use several queues. It never waits for packets
+ * that a queue holds.
  */
 static int udp_flow(void)
 {
@@ -139,8 +139,8 @@ static int udp_flow(void)
 	return fd;
 }
 
-/* What got lost must be counted: keep the interface for that, and another queue for its carrier. The
- * readers' queue leaves @after so many packets, while they read and packets come.
+/* What got lost must be counted: keep the interface for that, and another queue for its carrier.
+ * The readers' queue leaves @after so many packets, while they read and packets come.
  */
 static void no_packet_is_lost(bool records, uint32_t after)
 {

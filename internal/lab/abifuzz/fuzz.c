@@ -91,8 +91,8 @@ static void save_crash(const struct program *p)
 		corpus_write(save_dir(), name, p);
 }
 
-/* What the core says when it has no memory: for a page of the program's, for the list of an object's
- * users.
+/* What the core says when it has no memory: for a page of the program's, for the list of an
+ * object's users.
  */
 static bool of_the_cores(const char *text)
 {

@@ -173,11 +173,12 @@ static void write_and_count(const struct writing *w)
 		in = missed = 0;
 		/* NAPI may run later, where softirq is left to its thread. */
 		for (int ms = 0; ms < 1000; ms++) {
-			after = iface_stats(t.name);
-			dropped = after.rx_dropped - before.rx_dropped;
 			in += frames_in(raw, frames, n);
 			/* By the packet socket, which had no memory for a clone. */
 			missed += frames_missed(raw);
+			/* Last: each is counted before it goes up. */
+			after = iface_stats(t.name);
+			dropped = after.rx_dropped - before.rx_dropped;
 			if (in + missed + dropped >= sent)
 				break;
 			sleep_ms(1);
