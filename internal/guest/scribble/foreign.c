@@ -14,8 +14,10 @@
 #include "check.h"
 #include "tally.h"
 
-/* Ours, and those of <linux/poison.h>: free and new objects, red zones, free pages. */
-static const uint8_t patterns[] = { 0xc5, 0x6b, 0x5a, 0xbb, 0xcc, 0xaa };
+/* Ours; those of <linux/poison.h>, on kernels that write them: free and new objects, red zones,
+ * free pages; and what the compiler leaves on the stack of the module, as it is built for the lab.
+ */
+static const uint8_t patterns[] = { 0xc5, 0x6b, 0x5a, 0xbb, 0xcc, 0xaa, 0xfe };
 
 /* Buffers of packets between two sockets. */
 static void fill_slabs(const void *bytes, size_t len)
