@@ -8,7 +8,7 @@
  * Who writes checks, under the RCU read lock, that the queue is in service, and appends.
  * Who takes the queue out of service says so, waits a grace period, and takes up what
  * is there: nothing is left behind. A packet counts as received when it goes up, or as
- * dropped when the interface is not up any more.
+ * dropped when the interface is not up any more, or too many wait when the queue leaves.
  */
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
@@ -152,7 +152,7 @@ void mytun_writeq_drain(struct mytun_queue *q)
 	}
 	while ((skb = skb_dequeue(&q->sk.sk_write_queue))) {
 		mytun_rx_dropped_inc(skb->dev);
-		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
+		kfree_skb_reason(skb, SKB_DROP_REASON_FULL_RING);
 		cond_resched();
 	}
 }

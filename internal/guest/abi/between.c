@@ -203,6 +203,33 @@ TEST(a_reader_that_is_woken_too_late_is_told_so)
 		leave_before_a_reader_runs(i & 1);
 }
 
+/* The core's thread has not run when many packets wait and their queue leaves, which waits for one
+ * poll: some of the rest go up, and not all, on whose time others wait for RTNL.
+ */
+TEST(of_many_packets_that_wait_the_last_are_dropped_and_counted)
+{
+	const unsigned int written = 1000, last = 256;
+	struct tun t = stays("first0", IFF_TUN | IFF_NAPI);
+	struct rtnl_link_stats64 s;
+	struct packet p;
+
+	sysfs_here();
+	pin(0);
+	iface_knob(t.name, "threaded", "1");
+	packet_inbound(&p, &t, AF_INET, "up", 2);
+	fifo(true);
+	for (unsigned int i = 0; i < written; i++)
+		expect_eq(must(write(t.fd, p.bytes, p.len)), p.len);
+	leave(&t);
+	fifo(false);
+	s = iface_stats("first0");
+	expect_eq(s.rx_packets + s.rx_dropped, written);
+	expect(s.rx_packets >= last);
+	expect(s.rx_dropped > 0);
+	iface_del("first0");
+	tun_close(&t);
+}
+
 /* Rings are made without a lock, and take their time. */
 #define LARGE (1 << 25)
 
