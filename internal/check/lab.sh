@@ -7,6 +7,6 @@ set -euo pipefail
 . internal/check/lib.sh
 results=$1
 
-guest_tests uml -timeout 20m -run '^(abi|scribble|load|fail|abifuzz|mytun|csrc|module|permissions|selftest|outlive)$'
+guest_tests uml -timeout 20m -run "^($OF_MODULE)\$"
 guest_tests kasan -machines 1 -timeout 20m -run '^(abi)$' \
 	-tests '^stress/ ^injectstress/queues ^mistakelife/ring ^mistakelife/use ^mistakering/two ^life/de ^eventfd/no ^recordstress/the'

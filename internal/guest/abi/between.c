@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -228,6 +229,53 @@ TEST(of_many_packets_that_wait_the_last_are_dropped_and_counted)
 	expect(s.rx_dropped > 0);
 	iface_del("first0");
 	tun_close(&t);
+}
+
+/* Keeps its CPU from all others. */
+static void *spin(void *stop)
+{
+	pin(0);
+	fifo(true);
+	while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED))
+		;
+	return NULL;
+}
+
+/* Nor has it run when packets wait and the interface goes down. */
+TEST(packets_that_wait_do_not_go_up_at_an_interface_that_is_down)
+{
+	struct tun t = tun_open_up(IFF_TUN | IFF_NAPI);
+	int udp = udp_here(AF_INET);
+	struct rtnl_link_stats64 s;
+	bool stop = false;
+	pthread_t thread;
+	struct packet p;
+	cpu_set_t first;
+	pid_t pid;
+
+	two_cpus();
+	sysfs_here();
+	pin(1);
+	iface_knob(t.name, "threaded", "1");
+	expect_eq(kernel_threads("napi/", &pid), 1);
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	must(sched_setaffinity(pid, sizeof(first), &first));
+	packet_inbound(&p, &t, AF_INET, "up", 2);
+	pthread_create(&thread, NULL, spin, &stop);
+	sleep_ms(10);
+	for (int i = 0; i < 5; i++)
+		expect_eq(must(write(t.fd, p.bytes, p.len)), p.len);
+	iface_down(t.name);
+	s = iface_stats(t.name);
+	expect_eq(s.rx_packets + s.rx_dropped, 0);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	eventually(iface_stats(t.name).rx_dropped == 5);
+	expect_eq(iface_stats(t.name).rx_packets, 0);
+	udp_expect_none(udp);
+	tun_close(&t);
+	close(udp);
 }
 
 /* Rings are made without a lock, and take their time. */

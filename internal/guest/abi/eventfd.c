@@ -17,6 +17,7 @@
 
 #include "check.h"
 #include "iface.h"
+#include "mode.h"
 #include "packet.h"
 #include "ring.h"
 #include "slow.h"
@@ -368,12 +369,12 @@ TEST_WITHIN(60, no_signal_of_a_packet_is_lost)
 {
 	struct told w = told_ring(MYTUN_RINGS_F_EVENT_IDX);
 	struct pollfd p = { .fd = w.rx, .events = POLLIN };
-	uint64_t got = 0, slept = 0;
+	uint64_t got = 0, slept = 0, last = rounds(1000000, 20000);
 	double end = now() + SECONDS;
 	pthread_t thread;
 
 	pthread_create(&thread, NULL, send_all_the_time, &w.udp);
-	while (now() < end && slept < 20000) {
+	while (now() < end && slept < last) {
 		got += ring_rx_drain(&w.r);
 		__atomic_store_n(&w.r.rx_cons->event, w.r.rx, __ATOMIC_RELAXED);
 		full_barrier();

@@ -18,6 +18,7 @@
 
 #include "check.h"
 #include "iface.h"
+#include "mode.h"
 #include "packet.h"
 #include "ring.h"
 #include "slow.h"
@@ -202,8 +203,7 @@ static void offload_race(bool rings)
 {
 	struct tun t = tun_open("", IFF_TUN);
 	struct mytun_rings g = ring_args(1 << 17);
-	/* One CPU goes from one thread to the other at times only. */
-	int rounds = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 60000 : 6000;
+	unsigned int left = rounds(60000, 6000);
 	static struct super s;
 	struct ring r = {};
 	pthread_t thread;
@@ -217,7 +217,7 @@ static void offload_race(bool rings)
 	fd = super_socket(t.name);
 	extended(&s);
 	pthread_create(&thread, NULL, offload_toggle, &t);
-	for (int i = 0; i < rounds; i++) {
+	while (left--) {
 		super_send(fd, t.name, &s);
 		if (rings)
 			ring_rx_drain(&r);

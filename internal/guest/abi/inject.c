@@ -26,7 +26,7 @@ static int threads(void)
 {
 	pid_t pid;
 
-	return inject_threads(&pid);
+	return kernel_threads("mytun/", &pid);
 }
 
 TEST(what_is_served_is_said)
@@ -119,11 +119,11 @@ TEST(the_threads_name_tells_its_queue)
 	pid_t pid;
 
 	inject(u.fd, MYTUN_INJECT_THREAD);
-	expect_eq(inject_threads(&pid), 1);
+	expect_eq(kernel_threads("mytun/", &pid), 1);
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
 	expect(!strcmp(read_file(path), "mytun/vpn0-1\n"));
 	inject(t.fd, MYTUN_INJECT_THREAD);
-	expect_eq(inject_threads(&pid), 2);
+	expect_eq(kernel_threads("mytun/", &pid), 2);
 }
 
 /* Nothing that is ready runs on this CPU beside this thread. */
@@ -156,7 +156,7 @@ TEST(the_thread_pays_and_the_doorbell_only_wakes_it)
 	args.flags = MYTUN_RINGS_F_EVENT_IDX;
 	r = ring_new(t.fd, args);
 	inject(t.fd, MYTUN_INJECT_THREAD);
-	expect_eq(inject_threads(&pid), 1);
+	expect_eq(kernel_threads("mytun/", &pid), 1);
 	pin(0);
 	pin_thread(pid, 0);
 	packet_inbound(&p, &t, AF_INET, "t", 1);
@@ -387,7 +387,7 @@ TEST(a_thread_cannot_be_killed)
 	pid_t pid;
 
 	inject(t.fd, MYTUN_INJECT_THREAD);
-	expect_eq(inject_threads(&pid), 1);
+	expect_eq(kernel_threads("mytun/", &pid), 1);
 	kill(pid, SIGKILL);
 	kill(pid, SIGSTOP);
 	send_and_expect(&r, &t, udp, 100);

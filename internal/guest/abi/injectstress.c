@@ -153,7 +153,7 @@ TEST_WITHIN(120, no_record_is_lost_by_any_change)
 	fflush(stdout);
 	expect_eq(iface_stats(q[0].t.name).rx_packets + iface_stats(q[0].t.name).rx_dropped, sent);
 	close_all(q);
-	eventually(inject_threads(&pid) == 0);
+	eventually(kernel_threads("mytun/", &pid) == 0);
 }
 
 static void delete_first(struct queue *q)
@@ -172,7 +172,7 @@ TEST_WITHIN(120, interfaces_can_be_deleted_meanwhile)
 		for (int i = 0; i < QUEUES; i++)
 			expect_errno(ring_doorbell(&q[i].r), EBADFD);
 		close_all(q);
-		eventually(inject_threads(&pid) == 0);
+		eventually(kernel_threads("mytun/", &pid) == 0);
 	}
 }
 
@@ -189,7 +189,7 @@ TEST_WITHIN(120, no_timer_outlives_its_queue)
 		iface_knob(q[0].t.name, "gro_flush_timeout", "3000000000");
 		run_all(q, 10, round & 1 ? delete_first : NULL);
 		close_all(q);
-		eventually(inject_threads(&pid) == 0);
+		eventually(kernel_threads("mytun/", &pid) == 0);
 	}
 	sleep_ms(3100); /* those that did are among others' memory now */
 }
@@ -212,7 +212,7 @@ TEST_WITHIN(120, queues_can_be_detached_meanwhile)
 		run_all(q, 20 + round * 17, detach);
 		expect(!iface_exists(q[0].t.name));
 		close_all(q);
-		eventually(inject_threads(&pid) == 0);
+		eventually(kernel_threads("mytun/", &pid) == 0);
 	}
 }
 

@@ -25,7 +25,7 @@ void inject(int fd, uint32_t inject)
 	must(inject_try(fd, inject));
 }
 
-int inject_threads(pid_t *pid)
+int kernel_threads(const char *names, pid_t *pid)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *d;
@@ -34,7 +34,7 @@ int inject_threads(pid_t *pid)
 
 	while ((d = readdir(proc))) {
 		snprintf(path, sizeof(path), "/proc/%s/comm", d->d_name);
-		if (atoi(d->d_name) && !strncmp(read_file(path), "mytun/", 6)) {
+		if (atoi(d->d_name) && !strncmp(read_file(path), names, strlen(names))) {
 			*pid = atoi(d->d_name);
 			n++;
 		}
@@ -50,6 +50,11 @@ void pin(int cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	must(sched_setaffinity(0, sizeof(set), &set));
+}
+
+unsigned int rounds(unsigned int smp, unsigned int one_cpu)
+{
+	return sysconf(_SC_NPROCESSORS_ONLN) > 1 ? smp : one_cpu;
 }
 
 void two_cpus(void)
