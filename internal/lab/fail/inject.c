@@ -156,7 +156,7 @@ TEST_WITHIN(300, records_come_in_from_the_thread_or_are_counted)
 	uint32_t drops;
 	pid_t pid;
 
-	expect_eq(inject_threads(&pid), 1);
+	expect_eq(kernel_threads("mytun/", &pid), 1);
 	f = failing_of("MYTUN_INJECT_THREAD", pid);
 	while (fail_next(&f)) {
 		before = iface_stats(i.t.name);
