@@ -114,24 +114,32 @@ func (r *rxRing) lease(pkts []Packet) (n int, bytes uint64, err error) {
 // that is free now. It returns how many records they were, and whether to ring
 // the doorbell: with backpressure, the kernel has waited for this room.
 func (r *rxRing) release(pkts []Packet) (n int, bell bool) {
+	old := r.head
 	for i := range pkts {
 		p := &pkts[i]
 		if p.buf == nil {
 			continue
 		}
-		at := p.pos & r.mask
-		if p.pos-r.head >= r.next-r.head || &p.buf[0] != &r.data[at+uapi.RecSize] {
+		pos := p.pos
+		at := pos & r.mask
+		if pos-r.head >= r.next-r.head || &p.buf[0] != &r.data[at+uapi.RecSize] {
 			panic("mytun: Release of a packet that is not lent by this queue")
 		}
 		rec := recordAt(r.data, at)
-		if rec.Size&recGiven != 0 {
+		size := rec.Size
+		if size&recGiven != 0 {
 			panic("mytun: Release of a packet that was released already")
 		}
-		rec.Size |= recGiven
 		*p = Packet{}
 		n++
+		// In the order in which they were lent, as most are, nothing has to be
+		// remembered.
+		if pos == r.head && size-1 < r.next-r.head {
+			r.head += size
+		} else {
+			rec.Size |= recGiven
+		}
 	}
-	old := r.head
 	for r.head != r.next {
 		size := recordAt(r.data, r.head&r.mask).Size
 		if size&recGiven == 0 {
