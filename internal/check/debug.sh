@@ -12,7 +12,9 @@ export LAB_SECONDS=${LAB_SECONDS:-120}
 MEETING='^stress/ ^recordstress/ ^injectstress/ ^mistakering/ ^mistakelife/ ^life/ ^eventfd/ ^between/'
 
 guest_tests uml -suite debug-uml -machines 1 -timeout 60m -run '^(fail|abifuzz|scribble)$'
-guest_tests kasan -suite debug-kasan -machines 1 -timeout 60m -run '^(abi|scribble|load|mytun)$'
+# The rest of abi runs on uml, in a hundredth of the time.
+guest_tests kasan -suite debug-kasan -machines 1 -timeout 60m -run '^(abi|scribble)$' -tests "$MEETING ^scribble/"
+guest_tests kasan -suite debug-kasan-load -machines 1 -timeout 30m -run '^(load|mytun)$'
 guest_tests kcsan -suite debug-kcsan -machines 1 -timeout 40m -run '^(abi|scribble)$' -tests "$MEETING ^scribble/"
 # The longer a CPU waits in the middle of an access the more often another one comes across it.
 guest_tests kcsan -suite debug-kcsan-slow -machines 1 -timeout 40m -run '^(abi|scribble)$' -tests "$MEETING ^scribble/" \

@@ -42,7 +42,7 @@ static void senders_wait(unsigned int limit, uint32_t ring_size, bool loses)
 	struct readers readers = {
 		.rings = &ring,
 		.queues = 1,
-		.sleep = 500,
+		.sleep = 10000,
 		.take = take_stamped,
 		.stamps = &stamps,
 		.book = &book,

@@ -161,7 +161,7 @@ TEST_WITHIN(600, a_storm_waits_for_a_slow_program)
 	struct storm s = { .gen = { .threads = cpus(), .queues = 2, .min = 60, .max = 1514 },
 			   .ring_size = 1 << 16,
 			   .mode = MYTUN_MODE_F_BACKPRESSURE,
-			   .sleep = 2000 };
+			   .sleep = 20000 };
 
 	s.gen.packets = load_packets(10000) / s.gen.threads;
 	blow(&s);

@@ -167,7 +167,8 @@ void leak_compare(const struct leak_figures *before, const struct leak_figures *
 	printf("# %-28s %9s %9s\n", "", "before", "after");
 	/* A page a round that is not given back shows. */
 	bad |= grew("memory in use, KiB", -before->free_kb, -after->free_kb, rounds * 4);
-	bad |= grew("slab, KiB", before->slab_kb, after->slab_kb, rounds);
+	/* Slabs that are not full are there after few rounds as after many. */
+	bad |= grew("slab, KiB", before->slab_kb, after->slab_kb, rounds + 500);
 	bad |= grew("vmalloc, KiB", before->vmalloc_kb, after->vmalloc_kb, 256);
 	bad |= grew("per CPU, KiB", before->percpu_kb, after->percpu_kb, 256);
 	bad |= grew("vmap areas of the module", before->vmaps, after->vmaps, 0);
