@@ -8,6 +8,9 @@ KERNELS ?=
 # How long "make fuzz" is at each of its targets, in seconds.
 FUZZTIME ?= 30s
 
+# What "make profile" looks at: a work of the benchmark, rx (stack to program) or tx (program to stack).
+W ?= rx
+
 # Where the module is built for and installed to; DESTDIR is honoured.
 KREL   ?= $(shell uname -r)
 KDIR   ?= /lib/modules/$(KREL)/build
@@ -32,13 +35,13 @@ shell: deps ## a virtual machine with the module loaded, on this terminal
 
 .PHONY: test
 test: deps ## all tests, on this machine and in virtual machines; counts them at the end
-	@internal/check/run static host guest lab
+	@internal/check/run static host guest lab bench
 
 .PHONY: test-debug
 test-debug: deps ## all that is slow: every kernel, races, long stress, 10^8 packets, fuzzers, models, planted mistakes
 	@$(VM) deps -fuzz
 	@$(VM) deps -model
-	@KERNELS=all internal/check/run static host guest coverage debug planted
+	@KERNELS=all internal/check/run static host guest bench coverage debug planted
 
 .PHONY: check
 check: deps ## the static checks alone: formats, linters, warnings
@@ -75,8 +78,12 @@ model: ## check models of the rings' protocol exhaustively, and that each mistak
 	@doc/model/run
 
 .PHONY: bench
-bench: deps ## what a packet costs, in guest instructions: the same on any machine
-	@$(VM) run -icount -go internal/bench -timeout 10m -- bench
+bench: deps ## what a packet costs, of mytun and its peers: tables and plots in doc/bench, and the budget check
+	@internal/bench/run.sh
+
+.PHONY: profile
+profile: deps ## where the instructions of a packet go: tables and a flame graph; W=rx, or tx
+	@go run -C internal/bench ./profile -work $(W)
 
 .PHONY: format
 format: deps ## put the source into the formats that the tests ask for

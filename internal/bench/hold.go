@@ -7,14 +7,10 @@ import (
 	"io"
 	"log"
 	"net"
-	"os/exec"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/mytun/mytun"
 )
@@ -27,22 +23,23 @@ const (
 	slowWarmup = 2 * time.Second  // in which the connections come up to speed
 	slowTime   = 5 * time.Second  // in which bytes are counted
 	slowRing   = 1 << 18          // bytes: smaller than what the senders have in flight
-	slowNet    = "10.92.0."       // .1 here, .2 there
+	slowNet    = "10.94.0."       // .1 here, .2 there
 	slowFrom   = ifName           // the interface here
 	slowTo     = "bench1"         // the interface there
 	slowChunk  = 64 << 10         // bytes of one write to a socket
 )
 
-func holdTable() {
-	fmt.Printf("Mbit/s of TCP through a program that takes %d packets and then sleeps %v; packets dropped at the device\n", slowBatch, slowPause)
-	const row = "%-18s %22s %22s\n"
-	fmt.Printf(row, "", "drop", "backpressure")
+func holdWorks() {
 	for _, senders := range []int{1, 8, 16} {
-		cell := func(hold bool) string {
-			bits, drops := slowTCP(senders, hold)
-			return fmt.Sprintf("%.1f, %d", bits/1e6, drops)
+		for _, way := range []struct {
+			name string
+			hold bool
+		}{{"mytun, dropping", false}, {"mytun, backpressure", true}} {
+			bits, drops := slowTCP(senders, way.hold)
+			column := fmt.Sprintf("%d senders", senders)
+			report(figure{"TCP through a slow program", "Mbit/s", column, way.name, bits / 1e6})
+			report(figure{"TCP through a slow program", "packets dropped", column, way.name, float64(drops)})
 		}
-		fmt.Printf(row, fmt.Sprint(senders, " senders"), cell(false), cell(true))
 	}
 }
 
@@ -148,31 +145,21 @@ func (c counter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// openThere makes the interface, and the listener, in a network namespace of their own.
+// openThere makes the interface, and the listener, in the other network namespace.
 func openThere() (tun *mytun.Tun, listener net.Listener) {
-	done := make(chan error)
-	go func() {
-		// Never unlocked: the thread ends with the goroutine, and takes its namespace along.
-		runtime.LockOSThread()
-		done <- func() (err error) {
-			if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				return err
-			}
-			tun, err = mytun.Open(mytun.Config{Name: slowTo, Backend: mytun.BackendRing, RXSize: 1 << 22})
-			if err != nil {
-				return err
-			}
-			for _, args := range [][]string{{"addr", "add", slowNet + "2/24", "dev", slowTo}, {"link", "set", slowTo, "up"}} {
-				if err = exec.Command("ip", args...).Run(); err != nil {
-					return err
-				}
-			}
-			listener, err = net.Listen("tcp", slowNet+"2:"+strconv.Itoa(port))
-			return err
-		}()
-	}()
-	if err := <-done; err != nil {
-		log.Fatal(err)
-	}
+	var err error
+	inFar(func() {
+		tun, err = mytun.Open(mytun.Config{Name: slowTo, Backend: mytun.BackendRing, RXSize: 1 << 22})
+		if err != nil {
+			log.Fatal(err)
+		}
+		// The thread's namespace is that of what it starts.
+		ip("addr", "add", slowNet+"2/24", "dev", slowTo)
+		ip("link", "set", slowTo, "up")
+		listener, err = net.Listen("tcp", slowNet+"2:"+strconv.Itoa(port))
+		if err != nil {
+			log.Fatal(err)
+		}
+	})
 	return tun, listener
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/binary"
 	"log"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -22,22 +23,25 @@ const (
 )
 
 type tcpPeer struct {
-	d    tcpDevice
+	d    device
 	sock int
 
 	base    uint64 // sum over what does not change in the headers that we send
 	head    [headers]byte
-	seq     uint32 // of what we send next
-	ack     uint32 // of what we get next
+	whole   [headers]byte // the same, of a segment with data
+	seq     uint32        // of what we send next
+	ack     uint32        // of what we get next
 	unacked int
+	left    int // bytes that are yet to come in this round
+	count   func(pkts [][]byte)
 
 	acks [][]byte // as many as one round needs
 	data [][]byte
 	buf  []byte
 }
 
-// dial connects a socket of the stack with the program.
-func dial(d tcpDevice) *tcpPeer {
+// tcpSocket returns one that never waits, for a buffer either.
+func tcpSocket() int {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		log.Fatal(err)
@@ -51,17 +55,27 @@ func dial(d tcpDevice) *tcpPeer {
 			log.Fatal(err)
 		}
 	}
+	return fd
+}
+
+// dial connects a socket of the stack with the program.
+func dial(d device) *tcpPeer {
+	fd := tcpSocket()
 	far := &unix.SockaddrInet4{Port: port, Addr: [4]byte{10, 90, 0, 2}}
 	if err := unix.Connect(fd, far); err != unix.EINPROGRESS {
 		log.Fatalf("connect: %v", err)
 	}
 	p := &tcpPeer{d: d, sock: fd, seq: isn, buf: make([]byte, round)}
-	syn := make([]byte, 2048)
-	for !isTCP(syn) || syn[33] != 2 {
-		d.next(syn)
+	for p.ack == 0 {
+		d.take(func(pkts [][]byte) {
+			for _, pkt := range pkts {
+				if isTCP(pkt) && pkt[33] == 2 { // SYN
+					p.setHead(pkt)
+					p.ack = binary.BigEndian.Uint32(pkt[24:]) + 1
+				}
+			}
+		})
 	}
-	p.setHead(syn)
-	p.ack = binary.BigEndian.Uint32(syn[24:]) + 1
 
 	// A maximal segment size, and a window that is scaled by 14 bits.
 	options := []byte{2, 4, mss >> 8, mss & 0xff, 1, 3, 3, 14}
@@ -69,11 +83,14 @@ func dial(d tcpDevice) *tcpPeer {
 	answer[32], answer[33] = (20+8)<<2, 0x12
 	p.put(answer, p.seq, p.ack, sum(options)+0x2000+0x02)
 	d.send([][]byte{answer})
+	flush(d)
 	p.seq++
 	for range segments {
 		p.acks = append(p.acks, p.segment(nil))
 		p.data = append(p.data, p.segment(make([]byte, mss)))
 	}
+	copy(p.whole[:], p.data[0])
+	p.count = p.counted
 	if err := unix.Connect(fd, far); err != nil && err != unix.EISCONN {
 		log.Fatalf("connect: %v", err)
 	}
@@ -97,7 +114,9 @@ func (p *tcpPeer) setHead(syn []byte) {
 
 // segment is a packet with a payload, or with options.
 func (p *tcpPeer) segment(payload []byte) []byte {
-	pkt := append(append([]byte(nil), p.head[:]...), payload...)
+	pkt := newPacket(headers + len(payload))
+	copy(pkt, p.head[:])
+	copy(pkt[headers:], payload)
 	binary.BigEndian.PutUint16(pkt[2:], uint16(len(pkt)))
 	binary.BigEndian.PutUint16(pkt[10:], ^fold(sum(pkt[:20])))
 	return pkt
@@ -126,10 +145,9 @@ func fold(s uint64) uint16 {
 	return uint16(s)
 }
 
-// write lets the stack send one round, which it can: all of the former is acknowledged.
-func (p *tcpPeer) write() {
-	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(p.sock),
-		uintptr(unsafe.Pointer(&p.buf[0])), round)
+// writeRound lets the stack send one round, which it can: all of the former is acknowledged.
+func writeRound(fd int, buf []byte) {
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), round)
 	if errno != 0 || n != round {
 		log.Fatalf("write to the socket: %d, %v", n, errno)
 	}
@@ -137,10 +155,8 @@ func (p *tcpPeer) write() {
 
 // receive takes one round's bytes, and acknowledges each time that many have come.
 func (p *tcpPeer) receive(each int) {
-	for left := round; left > 0; {
-		n := p.d.takeTCP()
-		left -= n
-		p.unacked += n
+	for p.left += round; p.left > 0; {
+		p.d.take(p.count)
 		k := 0
 		for ; p.unacked >= each; k++ {
 			p.unacked -= each
@@ -149,6 +165,16 @@ func (p *tcpPeer) receive(each int) {
 		}
 		if k > 0 {
 			p.d.send(p.acks[:k])
+			flush(p.d)
+		}
+	}
+}
+
+func (p *tcpPeer) counted(pkts [][]byte) {
+	for _, pkt := range pkts {
+		if isTCP(pkt) {
+			p.left -= len(pkt) - headers
+			p.unacked += len(pkt) - headers
 		}
 	}
 }
@@ -156,19 +182,20 @@ func (p *tcpPeer) receive(each int) {
 // send gives one round of segments to the stack.
 func (p *tcpPeer) send() {
 	for _, pkt := range p.data {
+		copy(pkt, p.whole[:]) // who sent it last may have changed it
 		p.put(pkt, p.seq, p.ack, 0)
 		p.seq += mss
 	}
 	p.d.send(p.data)
+	flush(p.d)
 }
 
-// read takes one round's bytes from the socket.
-func (p *tcpPeer) read() {
+// readRound takes one round's bytes from the socket.
+func readRound(fd int, buf []byte) {
 	for n := round; n > 0; {
-		got, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(p.sock),
-			uintptr(unsafe.Pointer(&p.buf[0])), uintptr(len(p.buf)))
-		if errno == unix.EAGAIN && readable(p.sock) {
-			continue // the softirq had been left to its thread; the median passes over it
+		got, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+		if errno == unix.EAGAIN && readable(fd, 1000) {
+			continue // the softirq had been left to its thread
 		}
 		if errno != 0 || got == 0 {
 			log.Fatalf("%d bytes are missing in the socket: %v", n, errno)
@@ -177,39 +204,58 @@ func (p *tcpPeer) read() {
 	}
 }
 
-func (p *tcpPeer) close() {
-	// A reset, so that nothing of the connection is left.
-	unix.SetsockoptLinger(p.sock, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	unix.Close(p.sock)
+// reset closes a socket so that nothing of its connection is left.
+func reset(fd int) {
+	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	unix.Close(fd)
 }
 
 // tcpToProgram is what a byte costs from a socket's write(2) to the program, with the ACKs that
 // the program sends for it, one each time that so many bytes have come.
-func tcpToProgram(open opener, each int) float64 {
-	d := open().(tcpDevice)
+func tcpToProgram(p peer, each int) float64 {
+	d := opened(p)
 	defer d.close()
-	p := dial(d)
-	defer p.close()
+	c := dial(d)
+	defer reset(c.sock)
 	// The congestion window opens; until then less than a round comes at once.
 	for range warmup {
-		p.write()
-		p.receive(mss)
+		writeRound(c.sock, c.buf)
+		c.receive(mss)
 	}
-	return median(func() {
-		p.write()
-		p.receive(each)
-	}) / round
+	return middle(func() {
+		writeRound(c.sock, c.buf)
+		c.receive(each)
+	}, nothing) / round
 }
 
 // tcpToStack is what a byte costs from the program to a socket's read(2). The stack's ACKs are sent
 // within, and taken by the program without being counted.
-func tcpToStack(open opener) float64 {
-	d := open().(tcpDevice)
+func tcpToStack(p peer) float64 {
+	d := opened(p)
 	defer d.close()
-	p := dial(d)
-	defer p.close()
-	return medianBetween(func() {
-		p.send()
-		p.read()
-	}, d.drain) / round
+	c := dial(d)
+	defer reset(c.sock)
+	return middle(func() {
+		c.send()
+		readRound(c.sock, c.buf)
+	}, func() {
+		for d.ready() {
+			d.take(func([][]byte) {})
+		}
+	}) / round
 }
+
+func tcpWorks() {
+	const each, burst = 2 * mss, segments * mss
+	all := slices.Concat(peers, tcpPeers)
+	for _, p := range all {
+		report(figure{"TCP, stack to program", perByte, "an ACK for each second segment", p.name, tcpToProgram(p, each)})
+		report(figure{"TCP, stack to program", perByte, "an ACK for each 64 KiB", p.name, tcpToProgram(p, burst)})
+	}
+	report(figure{"TCP, stack to program", perByte, "an ACK for each 64 KiB", vethName, vethTCP()})
+	for _, p := range all {
+		report(figure{"TCP, program to stack", perByte, "", p.name, tcpToStack(p)})
+	}
+}
+
+const perByte = "instructions/byte"

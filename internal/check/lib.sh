@@ -27,6 +27,10 @@ MISSING=3
 # shellcheck disable=SC2034
 OF_MODULE='abi|scribble|load|fail|abifuzz|mytun|csrc|module|permissions|selftest|outlive'
 
+# The works of the benchmark whose figures have a budget.
+# shellcheck disable=SC2034
+BUDGETED=udp,tcp,relay,ping
+
 # kernels: all that there are, or those of $KERNELS.
 kernels() {
 	case ${KERNELS:-all} in

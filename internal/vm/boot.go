@@ -26,6 +26,7 @@ type machine struct {
 	MemMiB      int
 	CPUs        int
 	Params      string
+	Plugin      string    // of QEMU, with its arguments; may be empty
 	Output      io.Writer // what the command prints, live; may be nil
 	KernelLog   io.Writer // what the kernel prints, live; may be nil
 }

@@ -257,6 +257,7 @@ type machineOptions struct {
 	mem     int
 	smp     int
 	params  string
+	plugin  string
 	verbose bool
 }
 
@@ -271,6 +272,7 @@ func (m *machineOptions) flags(f *flag.FlagSet) {
 	f.IntVar(&m.mem, "mem", 0, "memory in `MiB` (0: what the kernel needs, 1024 for most)")
 	f.IntVar(&m.smp, "smp", 2, "number of CPUs")
 	f.StringVar(&m.params, "append", "", "further kernel parameters")
+	f.StringVar(&m.plugin, "plugin", "", "`FILE[,NAME=VALUE...]` of a plugin that QEMU's emulator loads")
 	f.BoolVar(&m.verbose, "v", false, "copy the kernel log to this terminal")
 }
 
@@ -282,7 +284,8 @@ func (m *machineOptions) spec(scratch string) (*machine, error) {
 	}
 	spec := &machine{
 		Kernel: k, Files: m.files, Timeout: m.timeout, Icount: m.icount,
-		MemMiB: m.mem, CPUs: m.smp, Params: m.params, KernelLog: io.Discard,
+		MemMiB: m.mem, CPUs: m.smp, Params: m.params, Plugin: m.plugin,
+		KernelLog: io.Discard,
 	}
 	if spec.MemMiB == 0 {
 		spec.MemMiB = defaultMemMiB

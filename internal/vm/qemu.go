@@ -40,6 +40,9 @@ func qemuCommand(ctx context.Context, m *machine, image, disk string) (*exec.Cmd
 		cpus = 1
 		args = append(args, "-icount", "shift=0,sleep=off")
 	}
+	if m.Plugin != "" {
+		args = append(args, "-plugin", m.Plugin)
+	}
 	if m.Interactive {
 		args = append(args, "-chardev", "stdio,id=output,signal=off")
 	} else {

@@ -17,7 +17,7 @@ import (
 // processes are processes of this machine, which the kernel traces. They never call this machine's
 // kernel, and see none of its files.
 func umlCommand(ctx context.Context, m *machine, image, disk string) (*exec.Cmd, error) {
-	if m.Icount {
+	if m.Icount || m.Plugin != "" {
 		return nil, errors.New("instructions are counted by the emulator, which User-mode Linux does without")
 	}
 	args := []string{

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"log"
+	"slices"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	pings      = 500 // of what is measured at once
+	pingChunks = 9   // of which the median is taken
+	idleTime   = 10 * time.Second
+)
+
+// pingWorks: one packet is under way, to a process that answers it.
+func pingWorks() {
+	for _, p := range peers {
+		cost, idle := pinged(p)
+		report(figure{"one packet there and back", "instructions/round trip", "18 B", p.name, cost})
+		report(figure{"idle", "instructions/second", "", p.name, idle})
+	}
+}
+
+// pinged is what a round trip costs on the whole machine; and what the process costs each second when
+// nothing comes.
+func pinged(p peer) (cost, idle float64) {
+	s := started("echo", p)
+	defer s.end()
+	fd := bound(here)
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: 9, Addr: behind}); err != nil {
+		log.Fatal(err)
+	}
+	// Without Go's bookkeeping, whose thread would look each time why a call takes so long.
+	call := func(number uintptr, bytes []byte) {
+		_, _, errno := unix.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(&bytes[0])), uintptr(len(bytes)))
+		for errno == unix.EINTR {
+			_, _, errno = unix.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(&bytes[0])), uintptr(len(bytes)))
+		}
+		if errno != 0 {
+			log.Fatalf("a round trip: %v", errno)
+		}
+	}
+	one := func() {
+		call(unix.SYS_WRITE, payload[:small.size(0)])
+		call(unix.SYS_READ, payload[:])
+	}
+	some := func() {
+		for range pings {
+			one()
+		}
+	}
+	some()
+	costs := make([]float64, pingChunks)
+	for i := range costs {
+		start := busy()
+		some()
+		costs[i] = float64(busy()-start) / pings
+	}
+	slices.Sort(costs)
+	reportEvents("one packet there and back, events", "round trip", p.name, counted(pings, one), nil)
+	start := s.ran()
+	time.Sleep(idleTime)
+	return costs[pingChunks/2], float64(s.ran()-start) / idleTime.Seconds()
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"log"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// TCP from a socket here to one in the other namespace and back at the same time, through a process
+// that carries packets between two interfaces.
+var (
+	relayAddr = [4]byte{10, 93, 0, 1}
+	relayNet  = "10.93.0.0/24"
+	hereNet   = "10.90.0.0/24"
+)
+
+const (
+	relayChunk  = 4 << 20 // bytes in each direction of what is measured at once
+	relayChunks = 9       // of which the median is taken
+)
+
+func relayWorks() {
+	for _, p := range slices.Concat(peers, begin(tcpPeers, wholeName)) {
+		report(figure{"TCP relay between two interfaces", perByte, "both directions at once", p.name, relayed(p)})
+	}
+}
+
+// relayed is what a byte costs, on the whole machine.
+func relayed(p peer) float64 {
+	s := started("relay", p)
+	defer s.end()
+	c := connected(relayAddr)
+	defer c.close()
+	c.bulk(relayChunk) // congestion windows open
+	costs := make([]float64, relayChunks)
+	for i := range costs {
+		start := busy()
+		c.bulk(relayChunk)
+		costs[i] = float64(busy()-start) / (2 * relayChunk)
+	}
+	slices.Sort(costs)
+	return costs[relayChunks/2]
+}
+
+// connection is both ends of one, which never wait.
+type connection struct {
+	ends [2]int
+	buf  []byte
+}
+
+// connected is one with a socket of this address in the other namespace.
+func connected(addr [4]byte) *connection {
+	var listener int
+	inFar(func() { listener = tcpSocket() })
+	defer unix.Close(listener)
+	if err := unix.Bind(listener, &unix.SockaddrInet4{Port: port, Addr: addr}); err != nil {
+		log.Fatal(err)
+	}
+	if err := unix.Listen(listener, 1); err != nil {
+		log.Fatal(err)
+	}
+	fd := tcpSocket()
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: addr}); err != unix.EINPROGRESS {
+		log.Fatalf("connect: %v", err)
+	}
+	if !readable(listener, 5000) {
+		log.Fatalf("no connection to %s", dotted(addr))
+	}
+	far, _, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return &connection{ends: [2]int{fd, far}, buf: make([]byte, 1<<18)}
+}
+
+// bulk moves so many bytes in each direction.
+func (c *connection) bulk(bytes int) {
+	var toSend, toCome [2]int
+	for i := range c.ends {
+		toSend[i], toCome[i] = bytes, bytes
+	}
+	for toCome != [2]int{} {
+		moved := false
+		polls := make([]unix.PollFd, 0, 2)
+		for i, fd := range c.ends {
+			n := try(unix.Write(fd, c.buf[:min(1<<16, toSend[i])]))
+			m := 0
+			if toCome[i] > 0 {
+				m = try(unix.Read(fd, c.buf[:min(len(c.buf), toCome[i])]))
+			}
+			toSend[i] -= n
+			toCome[i] -= m
+			moved = moved || n+m > 0
+			poll := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+			if toSend[i] > 0 {
+				poll.Events |= unix.POLLOUT
+			}
+			polls = append(polls, poll)
+		}
+		if !moved {
+			if n, err := unix.Poll(polls, 5000); n == 0 {
+				log.Fatalf("nothing moves any more; %v are yet to come: %v", toCome, err)
+			}
+		}
+	}
+}
+
+// try is how many bytes a call has moved.
+func try(n int, err error) int {
+	if err == unix.EAGAIN || err == unix.EINTR {
+		return 0
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	return n
+}
+
+func (c *connection) close() {
+	reset(c.ends[0])
+	reset(c.ends[1])
+}

@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# run.sh: "make bench". All peers in one boot: the tables and plots of doc/bench; then mytun alone, as
+# "make test" does it, against the budget. LOWER=1 makes the budget what was measured; KERNEL is another
+# kernel, one that "go run ./internal/vm kernels" prints, without a budget; OUT another directory.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. internal/check/lib.sh
+
+kernel=${KERNEL:-$MAIN_KERNEL}
+dir=$(mktemp -d -t mytun-bench-XXXXXX)
+go build -o "$dir/vm" ./internal/vm
+go build -C internal/bench -o "$dir/report" ./report
+
+measure() { # measure NAME ARG...
+	"$dir/vm" run -kernel "$kernel" -icount -go internal/bench -out "$dir/$1" -timeout 40m -- bench "${@:2}"
+}
+
+measure all
+if [ "$kernel" = "$MAIN_KERNEL" ]; then
+	out=${OUT:-doc/bench}
+else
+	out=${OUT:-$dir/plots}
+fi
+mkdir -p "$out"
+if [ -f "$out/README.md" ]; then
+	"$dir/report" -out "$out" -markdown "$out/README.md" "$dir/all/out/figures.jsonl"
+	[ "$out" != doc/bench ] || "$dir/report" -markdown README.md "$dir/all/out/figures.jsonl" >/dev/null
+else
+	"$dir/report" -out "$out" "$dir/all/out/figures.jsonl"
+fi
+echo "tables and plots: $out"
+[ "$kernel" = "$MAIN_KERNEL" ] || exit 0
+
+measure mytun -only "$BUDGETED" -peers mytun >/dev/null
+if [ "${LOWER:-}" ]; then
+	"$dir/report" -budget internal/bench/budget.txt -lower "$dir/mytun/out/figures.jsonl" >/dev/null
+fi
+"$dir/report" -budget internal/bench/budget.txt "$dir/mytun/out/figures.jsonl"
+rm -rf "$dir"
