@@ -204,6 +204,19 @@ TEST(a_reader_that_is_woken_too_late_is_told_so)
 		leave_before_a_reader_runs(i & 1);
 }
 
+/* The core polls the interface's only queue in a thread, which runs on the first CPU alone. */
+static void napi_in_a_thread(const struct tun *t)
+{
+	cpu_set_t first;
+	pid_t pid;
+
+	iface_knob(t->name, "threaded", "1");
+	expect_eq(kernel_threads("napi/", &pid), 1);
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	must(sched_setaffinity(pid, sizeof(first), &first));
+}
+
 /* The core's thread has not run when many packets wait and their queue leaves, which waits for one
  * poll: some of the rest go up, and not all, on whose time others wait for RTNL.
  */
@@ -216,7 +229,7 @@ TEST(of_many_packets_that_wait_the_last_are_dropped_and_counted)
 
 	sysfs_here();
 	pin(0);
-	iface_knob(t.name, "threaded", "1");
+	napi_in_a_thread(&t);
 	packet_inbound(&p, &t, AF_INET, "up", 2);
 	fifo(true);
 	for (unsigned int i = 0; i < written; i++)
@@ -250,17 +263,11 @@ TEST(packets_that_wait_do_not_go_up_at_an_interface_that_is_down)
 	bool stop = false;
 	pthread_t thread;
 	struct packet p;
-	cpu_set_t first;
-	pid_t pid;
 
 	two_cpus();
 	sysfs_here();
 	pin(1);
-	iface_knob(t.name, "threaded", "1");
-	expect_eq(kernel_threads("napi/", &pid), 1);
-	CPU_ZERO(&first);
-	CPU_SET(0, &first);
-	must(sched_setaffinity(pid, sizeof(first), &first));
+	napi_in_a_thread(&t);
 	packet_inbound(&p, &t, AF_INET, "up", 2);
 	pthread_create(&thread, NULL, spin, &stop);
 	sleep_ms(10);
