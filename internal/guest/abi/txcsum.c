@@ -11,24 +11,16 @@
 #include "packet.h"
 #include "ring.h"
 
-/* Udp: InCsumErrors of this network namespace. */
 static long csum_errors(int family)
 {
-	const char *line, *text;
-	long n = -1;
+	const char *line;
+	long n;
 
-	if (family == AF_INET6) {
-		text = read_file("/proc/net/snmp6");
-		if (!(line = strstr(text, "Udp6InCsumErrors")) ||
-		    sscanf(line, "%*s %ld", &n) != 1)
-			fail("no Udp6InCsumErrors");
-		return n;
-	}
-	text = read_file("/proc/net/snmp");
-	line = strstr(text, "Udp: ");
-	line = line ? strstr(line + 1, "Udp: ") : NULL;
-	if (!line || sscanf(line, "Udp: %*d %*d %*d %*d %*d %*d %ld", &n) != 1)
-		fail("no InCsumErrors");
+	if (family == AF_INET)
+		return mib("Udp", "InCsumErrors");
+	line = strstr(read_file("/proc/net/snmp6"), "Udp6InCsumErrors");
+	if (!line || sscanf(line, "%*s %ld", &n) != 1)
+		fail("no Udp6InCsumErrors");
 	return n;
 }
 

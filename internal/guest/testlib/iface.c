@@ -390,3 +390,23 @@ void iface_knob(const char *name, const char *knob, const char *value)
 		skip("this kernel has no %s", knob);
 	must(write_file(path, value));
 }
+
+long mib(const char *protocol, const char *counter)
+{
+	char text[4096], *names, *values, *name, *value;
+	char head[16];
+
+	snprintf(head, sizeof(head), "%s: ", protocol);
+	snprintf(text, sizeof(text), "%s", read_file("/proc/net/snmp"));
+	/* A line of names, then one of values. */
+	names = strstr(text, head);
+	values = names ? strstr(names + 1, head) : NULL;
+	if (!values)
+		fail("no %s in /proc/net/snmp", protocol);
+	names[strcspn(names, "\n")] = '\0';
+	values[strcspn(values, "\n")] = '\0';
+	while ((name = strsep(&names, " ")) && (value = strsep(&values, " ")))
+		if (!strcmp(name, counter))
+			return strtol(value, NULL, 10);
+	fail("no %s among %s's counters", counter, protocol);
+}

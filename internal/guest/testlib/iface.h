@@ -49,4 +49,7 @@ struct rtnl_link_stats64 iface_stats(const char *name);
 /* One line of ethtool -S; -1 when there is none of that name. */
 long long iface_ethtool(const char *name, const char *stat);
 
+/* nstat: one counter of IPv4 in this network namespace, as "Ip", "InReceives". */
+long mib(const char *protocol, const char *counter);
+
 #endif /* IFACE_H */
