@@ -60,8 +60,8 @@ func await(t *testing.T, c <-chan result) result {
 	select {
 	case r := <-c:
 		return r
-	case <-time.After(10 * time.Second):
-		t.Fatal("the call has not returned in ten seconds")
+	case <-time.After(patient(10 * time.Second)):
+		t.Fatal("the call has not returned")
 		panic("not reached")
 	}
 }

@@ -224,7 +224,7 @@ func TestRootBackpressure(t *testing.T) {
 				t.Fatalf("%v: %s", err, out)
 			}
 			q := tun.Queue(0)
-			tun.SetDeadline(time.Now().Add(20 * time.Second))
+			tun.SetDeadline(time.Now().Add(patient(20 * time.Second)))
 			conn, _ := udpSocket(t, host4)
 			sent := inBackground(func() (int, error) {
 				for i := range packets {

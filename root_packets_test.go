@@ -18,7 +18,7 @@ func TestRootPacketsBothWays(t *testing.T) {
 		if err := tun.SetMTU(65535); err != nil {
 			t.Fatal(err)
 		}
-		tun.SetDeadline(time.Now().Add(20 * time.Second))
+		tun.SetDeadline(time.Now().Add(patient(20 * time.Second)))
 		for _, pair := range [][2]netip.Addr{{host4, far4}, {host6, far6}} {
 			conn, addr := udpSocket(t, pair[0])
 			far := netip.AddrPortFrom(pair[1], 5555)
@@ -48,7 +48,7 @@ func TestRootPacketsBothWays(t *testing.T) {
 func TestRootFramesBothWays(t *testing.T) {
 	onBackends(t, func(t *testing.T, b Backend) {
 		tun := openUp(t, Config{TAP: true, Backend: b})
-		tun.SetDeadline(time.Now().Add(20 * time.Second))
+		tun.SetDeadline(time.Now().Add(patient(20 * time.Second)))
 		iface, err := net.InterfaceByIndex(tun.Index())
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +95,7 @@ func TestRootBatchesBothWays(t *testing.T) {
 	onBackends(t, func(t *testing.T, b Backend) {
 		const packets, size = 200, 600
 		tun := openUp(t, Config{Headroom: 100, Tailroom: 20, Hash: true, Backend: b})
-		tun.SetDeadline(time.Now().Add(20 * time.Second))
+		tun.SetDeadline(time.Now().Add(patient(20 * time.Second)))
 		q := tun.Queue(0)
 		conn, addr := udpSocket(t, host4)
 		far := netip.AddrPortFrom(far4, 5555)

@@ -27,7 +27,7 @@ type tcpPeer struct {
 // newTCPPeer connects a socket of the stack with the program.
 func newTCPPeer(t testing.TB, tun *Tun, far netip.AddrPort) *tcpPeer {
 	t.Helper()
-	tun.SetDeadline(time.Now().Add(20 * time.Second))
+	tun.SetDeadline(time.Now().Add(patient(20 * time.Second)))
 	p := &tcpPeer{t: t, tun: tun, far: far, seq: 1000}
 	dialed := inBackground(func() (int, error) {
 		conn, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(far))
@@ -51,7 +51,7 @@ func newTCPPeer(t testing.TB, tun *Tun, far netip.AddrPort) *tcpPeer {
 	if err := (<-dialed).err; err != nil {
 		t.Fatal(err)
 	}
-	p.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	p.conn.SetDeadline(time.Now().Add(patient(20 * time.Second)))
 	t.Cleanup(func() {
 		p.conn.SetLinger(0)
 		p.conn.Close()
