@@ -145,7 +145,8 @@ func countedBetween(calls int, count, rest func()) []float64 {
 	return sums
 }
 
-// reportEvents reports what is left above a base.
+// reportEvents reports what is left above a base. Others, as a timer's, come now and then by themselves:
+// one less of them may leave less than nothing, which is none.
 func reportEvents(work, thing, peer string, sums, base []float64) {
 	for i := range sums {
 		name := "Go allocations"

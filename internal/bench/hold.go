@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -36,7 +35,7 @@ func holdWorks() {
 			hold bool
 		}{{"mytun, dropping", false}, {"mytun, backpressure", true}} {
 			bits, drops := slowTCP(senders, way.hold)
-			column := fmt.Sprintf("%d senders", senders)
+			column := several(senders, "sender")
 			report(figure{"TCP through a slow program", "Mbit/s", column, way.name, bits / 1e6})
 			report(figure{"TCP through a slow program", "packets dropped", column, way.name, float64(drops)})
 		}

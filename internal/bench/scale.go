@@ -19,7 +19,7 @@ const (
 
 	queueRounds = 40
 	manyFlows   = 1_000_000
-	flowRound   = 2000 // packets of one round of the measurements of flows, each of another flow
+	flowRound   = 2000 // packets of one round of the measurements of flows, each of another flow unless there are fewer
 	farPort     = 4444
 )
 
@@ -29,16 +29,24 @@ func scaleWorks() {
 			continue
 		}
 		for _, n := range []int{1, 2, 4, 16, 64} {
-			column := fmt.Sprintf("%d queues", n)
+			column := several(n, "queue")
 			report(figure{"many queues, stack to program", perPacket, column, p.name, queuesToProgram(p, n)})
 			report(figure{"many queues, program to stack", perPacket, column, p.name, queuesToStack(p, n)})
 		}
 		for _, n := range []int{1, 1000, manyFlows} {
-			column := fmt.Sprintf("%d flows", n)
+			column := several(n, "flow")
 			report(figure{"many flows, stack to program", perPacket, column, p.name, flowsToProgram(p, n)})
 			report(figure{"many flows, program to stack", perPacket, column, p.name, flowsToStack(p, n)})
 		}
 	}
+}
+
+// several says how many things there are.
+func several(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func openedQueues(p peer, n int) []device {
@@ -131,8 +139,8 @@ func queuesToStack(p peer, n int) float64 {
 	}, func() { drainSocket(fd, queueBatch*queueFlows) }) / (queueBatch * queueFlows)
 }
 
-// flowsToProgram is what the stack pays to send a packet to one of two queues, or to the only one if
-// there is one flow, when each packet is of the next of n flows. What the program pays to take it, which
+// flowsToProgram is what the stack pays to send a packet to one of two queues, when each packet is of the
+// next of n flows. What the program pays to take it, which
 // is not counted here, knows nothing of flows.
 func flowsToProgram(p peer, n int) float64 {
 	d := openedQueues(p, 2)
