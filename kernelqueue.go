@@ -77,7 +77,7 @@ func (q *kernelQueue) drain(fd uintptr) bool {
 		p := &q.rdPkts[q.rdN]
 		var whole []byte
 		p.pos, whole = q.pool.lend()
-		p.buf = whole[poolFront:]
+		p.room = spanOf(whole[poolFront:])
 		p.Hash, p.VNet = 0, VNet{}
 		from := poolFront + q.head
 		if q.vnet {
@@ -94,7 +94,7 @@ func (q *kernelQueue) drain(fd uintptr) bool {
 			}
 		}
 		if err == nil {
-			p.Data = p.buf[q.head : q.head+n]
+			p.Data = whole[poolFront+q.head:][:n]
 			p.Proto = q.proto(p.Data)
 			q.rxBytes.Add(uint64(n))
 			q.rdN++
@@ -182,7 +182,7 @@ func (q *kernelQueue) read(b []byte) (int, error) {
 
 func (q *kernelQueue) release(pkts []Packet) {
 	for i := range pkts {
-		if pkts[i].buf != nil {
+		if pkts[i].room.first != nil {
 			q.pool.takeBack(&pkts[i])
 		}
 	}
@@ -305,7 +305,7 @@ func (q *kernelQueue) reserve(pkts []Packet, size int) (int, error) {
 	for i := range pkts {
 		pos, whole := q.pool.lend()
 		buf := whole[poolFront:]
-		pkts[i] = Packet{Data: buf[:size], pos: pos, buf: buf}
+		pkts[i] = Packet{Data: buf[:size], pos: pos, room: spanOf(buf)}
 	}
 	return len(pkts), nil
 }
@@ -314,7 +314,7 @@ func (q *kernelQueue) commit(pkts []Packet) error {
 	var first error
 	for i := range pkts {
 		p := &pkts[i]
-		if p.buf == nil {
+		if p.room.first == nil {
 			continue
 		}
 		var err error
@@ -383,7 +383,7 @@ func (p *bufferPool) takeBack(pkt *Packet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pos := pkt.pos
-	if uint64(pos) >= uint64(len(p.bufs)) || !p.lent[pos] || &p.bufs[pos][poolFront] != &pkt.buf[0] {
+	if uint64(pos) >= uint64(len(p.bufs)) || !p.lent[pos] || &p.bufs[pos][poolFront] != pkt.room.first {
 		panic("mytun: a packet was given back that is not lent by this queue")
 	}
 	p.lent[pos] = false

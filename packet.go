@@ -39,8 +39,8 @@ type Packet struct {
 	// Config.WholeGSO.
 	VNet VNet
 
-	pos uint32 // of the record in the ring; of the buffer in its list
-	buf []byte // the record without its header
+	pos  uint32 // of the record in the ring; of the buffer in its list
+	room span   // the record without its header
 }
 
 // VNet tells what is still to be done to an unfinished packet, or need not be
@@ -110,11 +110,11 @@ func (v *VNet) decode(b *[vnetSize]byte) {
 }
 
 // Buffer returns all of the packet's room: headroom, packet and tailroom.
-func (p *Packet) Buffer() []byte { return p.buf }
+func (p *Packet) Buffer() []byte { return p.room.bytes() }
 
 // Headroom returns the number of bytes of Buffer before Data. If Data is not
 // a part of Buffer, the result means nothing.
-func (p *Packet) Headroom() int { return cap(p.buf) - cap(p.Data) }
+func (p *Packet) Headroom() int { return int(p.room.size) - cap(p.Data) }
 
 // Tailroom returns the number of bytes of Buffer after Data.
 func (p *Packet) Tailroom() int { return cap(p.Data) - len(p.Data) }
@@ -124,8 +124,8 @@ func (p *Packet) Tailroom() int { return cap(p.Data) - len(p.Data) }
 // gained hold anything. Grow panics if there is not that much room, as a slice
 // expression does.
 func (p *Packet) Grow(head, tail int) []byte {
-	from := cap(p.buf) - cap(p.Data)
-	p.Data = p.buf[from-head : from+len(p.Data)+tail]
+	from := p.Headroom()
+	p.Data = p.Buffer()[from-head : from+len(p.Data)+tail]
 	return p.Data
 }
 
@@ -133,5 +133,5 @@ func (p *Packet) Grow(head, tail int) []byte {
 // same end of its capacity: then Headroom says where it begins.
 func (p *Packet) within() bool {
 	off := p.Headroom()
-	return off >= 0 && off < len(p.buf) && &p.buf[off] == &p.Data[0]
+	return off >= 0 && off < int(p.room.size) && &p.Buffer()[off] == &p.Data[0]
 }

@@ -3,7 +3,6 @@
 package mytun
 
 import (
-	"encoding/binary"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -31,13 +30,6 @@ const (
 	recGiven = 1 << 30
 )
 
-// swap16 turns a number from or to network byte order.
-func swap16(v uint16) uint16 {
-	var b [2]byte
-	binary.NativeEndian.PutUint16(b[:], v)
-	return binary.BigEndian.Uint16(b[:])
-}
-
 // align rounds a record's size up.
 func align(n uint32) uint32 { return (n + uapi.RecAlign - 1) &^ (uapi.RecAlign - 1) }
 
@@ -48,8 +40,7 @@ func align(n uint32) uint32 { return (n + uapi.RecAlign - 1) &^ (uapi.RecAlign -
 type rxRing struct {
 	prod *uapi.End // the kernel's end
 	cons *uapi.End // our end
-	data []byte
-	mask uint32
+	ring window
 	head uint32 // what we published: the first record that is not given back
 	next uint32 // the first record that is not lent
 	end  uint32 // where the kernel was when we looked last
@@ -60,7 +51,7 @@ type rxRing struct {
 func newRxRing(r *rings) rxRing {
 	pos := atomic.LoadUint32(&r.rxCons.Pos)
 	return rxRing{
-		prod: r.rxProd, cons: r.rxCons, data: r.rxData, mask: uint32(len(r.rxData)/2 - 1),
+		prod: r.rxProd, cons: r.rxCons, ring: windowOf(r.rxData),
 		head: pos, next: pos, end: pos,
 	}
 }
@@ -69,45 +60,49 @@ func newRxRing(r *rings) rxRing {
 // are and how many bytes they have. The error is ErrFault if what is in the ring
 // cannot be.
 func (r *rxRing) lease(pkts []Packet) (n int, bytes uint64, err error) {
+	ring, next, end := r.ring, r.next, r.end
 	for n < len(pkts) {
-		if r.next == r.end {
+		if next == end {
 			// Load-acquire; pairs with the kernel's store-release of
 			// rx_prod->pos after it wrote the header of the record.
-			r.end = atomic.LoadUint32(&r.prod.Pos)
-			if r.next == r.end {
+			end = atomic.LoadUint32(&r.prod.Pos)
+			if next == end {
 				break
 			}
-			if r.end-r.head > r.mask+1 {
-				r.end = r.next
-				return n, bytes, ErrFault
+			if end-r.head > ring.mask+1 {
+				end, err = next, ErrFault
+				break
 			}
 		}
-		at := r.next & r.mask
-		rec := recordAt(r.data, at)
+		rec := ring.rec(next)
 		// Load-acquire; pairs with the kernel's store-release of rec->size
 		// without MYTUN_REC_BUSY after it wrote the record.
 		size := atomic.LoadUint32(&rec.Size)
-		if size&uapi.RecBusy != 0 {
+		if size > end-next {
+			if size&uapi.RecBusy == 0 {
+				err = ErrFault
+			}
 			break
 		}
-		room, off, length := size-uapi.RecSize, uint32(rec.Off)-uapi.RecSize, rec.Len
-		if size < uapi.RecSize || size > r.end-r.next || size%uapi.RecAlign != 0 ||
-			off > room || length > room-off || length == 0 {
-			return n, bytes, ErrFault
+		off, length := uint32(rec.Off), rec.Len
+		if size%uapi.RecAlign != 0 || off < uapi.RecSize || off >= size || length-1 >= size-off {
+			err = ErrFault
+			break
 		}
-		buf := r.data[at+uapi.RecSize : at+size : at+size]
+		room := ring.room(next, size)
+		data := room.part(off-uapi.RecSize, length)
 		p := &pkts[n]
-		p.Data = buf[off : off+length]
+		p.Data, p.room = data, room
 		p.Hash = rec.Hash
-		p.Proto = swap16(rec.Proto)
-		p.VNet = vnetOf(rec)
-		p.pos = r.next
-		p.buf = buf
-		r.next += size
+		p.Proto = protoOf(rec)
+		getVNet(&p.VNet, rec)
+		p.pos = next
+		next += size
 		bytes += uint64(length)
 		n++
 	}
-	return n, bytes, nil
+	r.next, r.end = next, end
+	return n, bytes, err
 }
 
 // release marks the records of pkts, clears pkts, and gives the kernel all
@@ -115,57 +110,71 @@ func (r *rxRing) lease(pkts []Packet) (n int, bytes uint64, err error) {
 // the doorbell: with backpressure, the kernel has waited for this room.
 func (r *rxRing) release(pkts []Packet) (n int, bell bool) {
 	old := r.head
-	for i := range pkts {
-		p := &pkts[i]
-		if p.buf == nil {
-			continue
+	head, next := old, r.next
+	// In the order in which they were lent, as most are, nothing has to be
+	// remembered.
+	for n < len(pkts) {
+		p := &pkts[n]
+		// After Close there is nothing to look at but for a packet that is lent.
+		if p.pos != head || p.room.first != r.ring.room(head, p.room.size).first {
+			break
 		}
-		pos := p.pos
-		at := pos & r.mask
-		if pos-r.head >= r.next-r.head || &p.buf[0] != &r.data[at+uapi.RecSize] {
-			panic("mytun: Release of a packet that is not lent by this queue")
-		}
-		rec := recordAt(r.data, at)
-		size := rec.Size
-		if size&recGiven != 0 {
-			panic("mytun: Release of a packet that was released already")
+		size := r.ring.rec(head).Size
+		if size-1 >= next-head {
+			break
 		}
 		*p = Packet{}
+		head += size
 		n++
-		// In the order in which they were lent, as most are, nothing has to be
-		// remembered.
-		if pos == r.head && size-1 < r.next-r.head {
-			r.head += size
-		} else {
-			rec.Size |= recGiven
+	}
+	r.head = head
+	for rest := pkts[n:]; len(rest) > 0; rest = rest[1:] {
+		if rest[0].room.first != nil {
+			r.mark(&rest[0])
+			n++
 		}
 	}
-	for r.head != r.next {
-		size := recordAt(r.data, r.head&r.mask).Size
+	for head != next {
+		size := r.ring.rec(head).Size
 		if size&recGiven == 0 {
 			break
 		}
 		size &^= recGiven
-		if size-1 >= r.next-r.head {
+		if size-1 >= next-head {
 			break // a stray write of the program: nothing comes free any more
 		}
-		r.head += size
+		head += size
 	}
-	if r.head == old {
+	if head == old {
 		return n, false
 	}
+	r.head = head
 	// Store-release; pairs with the kernel's load-acquire of rx_cons->pos before it
 	// writes there again: it comes after the last use of the records by the
 	// program.
 	if !r.backpressure {
-		atomic.StoreUint32(&r.cons.Pos, r.head)
+		atomic.StoreUint32(&r.cons.Pos, head)
 		return n, false
 	}
 	// And full barrier, and load of the event; pairs with the kernel's store of
 	// rx_prod->event, full barrier, load of rx_cons->pos: either it sees the room
 	// or we see that it waits.
-	atomic.SwapUint32(&r.cons.Pos, r.head)
-	return n, uapi.NeedEvent(atomic.LoadUint32(&r.prod.Event), r.head, old)
+	atomic.SwapUint32(&r.cons.Pos, head)
+	return n, uapi.NeedEvent(atomic.LoadUint32(&r.prod.Event), head, old)
+}
+
+// mark remembers in the record that it is given back while an earlier one is still
+// lent, and clears p.
+func (r *rxRing) mark(p *Packet) {
+	if p.pos-r.head >= r.next-r.head || p.room.first != r.ring.room(p.pos, p.room.size).first {
+		panic("mytun: Release of a packet that is not lent by this queue")
+	}
+	rec := r.ring.rec(p.pos)
+	if rec.Size&recGiven != 0 {
+		panic("mytun: Release of a packet that was released already")
+	}
+	rec.Size |= recGiven
+	*p = Packet{}
 }
 
 // ready tells whether lease would return a packet, or an error.
@@ -174,7 +183,7 @@ func (r *rxRing) ready() bool {
 		return false
 	}
 	// As in lease.
-	return atomic.LoadUint32(&recordAt(r.data, r.next&r.mask).Size)&uapi.RecBusy == 0
+	return atomic.LoadUint32(&r.ring.rec(r.next).Size)&uapi.RecBusy == 0
 }
 
 // arm asks the kernel to wake us when there is a record at next. The caller must
@@ -199,17 +208,17 @@ func (r *rxRing) drops() uint64 { return atomic.LoadUint64(&r.prod.Drops) }
 type txRing struct {
 	prod *uapi.End // our end
 	cons *uapi.End // the kernel's end
-	data []byte
-	mask uint32
+	ring window
 	tail uint32 // where the kernel was when we looked last
 	pub  uint32 // what we published: the first record that is not committed
 	next uint32 // where the next record begins
+	held uint32 // records that are reserved and not committed
 }
 
 func newTxRing(r *rings) txRing {
 	pos := atomic.LoadUint32(&r.txProd.Pos)
 	return txRing{
-		prod: r.txProd, cons: r.txCons, data: r.txData, mask: uint32(len(r.txData)/2 - 1),
+		prod: r.txProd, cons: r.txCons, ring: windowOf(r.txData),
 		tail: pos, pub: pos, next: pos,
 	}
 }
@@ -217,7 +226,7 @@ func newTxRing(r *rings) txRing {
 // recordFor returns the bytes of a record for size bytes of packet. The error is
 // EMSGSIZE if the ring can never hold it.
 func (r *txRing) recordFor(size int) (uint32, error) {
-	if uint64(size) > uint64(r.mask+1-uapi.RecSize) {
+	if uint64(size) > uint64(r.ring.mask+1-uapi.RecSize) {
 		return 0, unix.EMSGSIZE
 	}
 	return align(uapi.RecSize + uint32(size)), nil
@@ -226,8 +235,7 @@ func (r *txRing) recordFor(size int) (uint32, error) {
 // fits tells whether there is room for a record of size bytes. The error is
 // ErrFault if the kernel's position cannot be.
 func (r *txRing) fits(size uint32) (bool, error) {
-	free := r.mask + 1 - (r.next - r.tail)
-	if size <= free {
+	if size <= r.ring.mask+1-(r.next-r.tail) {
 		return true, nil
 	}
 	// Load-acquire; pairs with the kernel's store-release of tx_cons->pos after
@@ -237,7 +245,7 @@ func (r *txRing) fits(size uint32) (bool, error) {
 		return false, ErrFault
 	}
 	r.tail = tail
-	return size <= r.mask+1-(r.next-r.tail), nil
+	return size <= r.ring.mask+1-(r.next-tail), nil
 }
 
 // write copies pkts into the ring, as many as fit, and publishes them. It
@@ -245,8 +253,8 @@ func (r *txRing) fits(size uint32) (bool, error) {
 // n < len(pkts) then pkts[n] does not fit now, or err says what is wrong with it.
 func (r *txRing) write(pkts [][]byte) (n int, bytes uint64, bell bool, err error) {
 	for n < len(pkts) {
-		var ok bool
-		if ok, err = r.put(pkts[n]); !ok {
+		var rec *uapi.Rec
+		if rec, err = r.put(pkts[n]); rec == nil {
 			break
 		}
 		bytes += uint64(len(pkts[n]))
@@ -258,13 +266,12 @@ func (r *txRing) write(pkts [][]byte) (n int, bytes uint64, bell bool, err error
 // writePackets is write for packets that come with their metadata.
 func (r *txRing) writePackets(pkts []Packet) (n int, bytes uint64, bell bool, err error) {
 	for n < len(pkts) {
-		p, at := &pkts[n], r.next&r.mask
-		var ok bool
-		if ok, err = r.put(p.Data); !ok {
+		p := &pkts[n]
+		var rec *uapi.Rec
+		if rec, err = r.put(p.Data); rec == nil {
 			break
 		}
-		rec := recordAt(r.data, at)
-		rec.Proto = swap16(p.Proto)
+		setProto(rec, p.Proto)
 		setVNet(rec, &p.VNet)
 		bytes += uint64(len(p.Data))
 		n++
@@ -272,26 +279,27 @@ func (r *txRing) writePackets(pkts []Packet) (n int, bytes uint64, bell bool, er
 	return n, bytes, n > 0 && r.publish(), err
 }
 
-// put copies one packet into the ring if it fits. It does not publish it.
-func (r *txRing) put(pkt []byte) (ok bool, err error) {
+// put copies one packet into the ring and returns its record, nil if it does not
+// fit. It does not publish it.
+func (r *txRing) put(pkt []byte) (*uapi.Rec, error) {
 	if len(pkt) == 0 {
-		return false, unix.EINVAL
+		return nil, unix.EINVAL
 	}
 	if len(pkt) > uapi.PacketMax {
-		return false, unix.EMSGSIZE
+		return nil, unix.EMSGSIZE
 	}
 	size, err := r.recordFor(len(pkt))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if ok, err := r.fits(size); !ok {
-		return false, err
+		return nil, err
 	}
-	at := r.next & r.mask
-	*recordAt(r.data, at) = uapi.Rec{Size: size, Len: uint32(len(pkt)), Off: uapi.RecSize}
-	copy(r.data[at+uapi.RecSize:at+size], pkt)
+	rec := r.ring.rec(r.next)
+	*rec = uapi.Rec{Size: size, Len: uint32(len(pkt)), Off: uapi.RecSize}
+	copy(r.ring.room(r.next, size).bytes(), pkt)
 	r.next += size
-	return true, nil
+	return rec, nil
 }
 
 // reserve fills pkts with records for size bytes of packet, as many as fit.
@@ -307,11 +315,12 @@ func (r *txRing) reserve(pkts []Packet, size int) (n int, err error) {
 		if ok, err := r.fits(recSize); !ok {
 			return n, err
 		}
-		at := r.next & r.mask
-		recordAt(r.data, at).Size = recSize | recHeld
-		buf := r.data[at+uapi.RecSize : at+recSize : at+recSize]
+		r.ring.rec(r.next).Size = recSize | recHeld
+		r.held++
 		p := &pkts[n]
-		p.Data, p.buf, p.pos = buf[:size], buf, r.next
+		p.room = r.ring.room(r.next, recSize)
+		p.Data = p.room.part(0, uint32(size))
+		p.pos = r.next
 		p.Hash, p.Proto, p.VNet = 0, 0, VNet{}
 		r.next += recSize
 		n++
@@ -325,14 +334,13 @@ func (r *txRing) reserve(pkts []Packet, size int) (n int, err error) {
 func (r *txRing) commit(pkts []Packet) (n, sent int, bytes uint64, bell bool) {
 	for i := range pkts {
 		p := &pkts[i]
-		if p.buf == nil {
+		if p.room.first == nil {
 			continue
 		}
-		at := p.pos & r.mask
-		if p.pos-r.pub >= r.next-r.pub || &p.buf[0] != &r.data[at+uapi.RecSize] {
+		if p.pos-r.pub >= r.next-r.pub || p.room.first != r.ring.room(p.pos, p.room.size).first {
 			panic("mytun: Commit of a packet that is not reserved on this queue")
 		}
-		rec := recordAt(r.data, at)
+		rec := r.ring.rec(p.pos)
 		if rec.Size&recHeld == 0 {
 			panic("mytun: Commit of a packet that was committed already")
 		}
@@ -349,28 +357,26 @@ func (r *txRing) commit(pkts []Packet) (n, sent int, bytes uint64, bell bool) {
 			bytes += uint64(len(p.Data))
 			sent++
 		}
-		rec.Hash, rec.Proto, rec.Reserved = 0, swap16(p.Proto), 0
-		rec.Reserved2 = 0
+		rec.Hash, rec.Reserved, rec.Reserved2 = 0, 0, 0
+		setProto(rec, p.Proto)
 		setVNet(rec, &p.VNet)
 		rec.Size &^= recHeld
+		r.held--
 		*p = Packet{}
 		n++
 	}
 	return n, sent, bytes, n > 0 && r.publish()
 }
 
-// setVNet puts v into the record.
-func setVNet(rec *uapi.Rec, v *VNet) {
-	rec.VnetFlags, rec.GsoType, rec.HdrLen = v.Flags, v.GSOType, v.HdrLen
-	rec.GsoSize, rec.CsumStart, rec.CsumOffset = v.GSOSize, v.CsumStart, v.CsumOffset
-}
-
 // publish moves the published position over all records that are finished and
 // tells whether the kernel must be told.
 func (r *txRing) publish() (bell bool) {
 	old := r.pub
+	if r.held == 0 {
+		r.pub = r.next
+	}
 	for r.pub != r.next {
-		size := recordAt(r.data, r.pub&r.mask).Size
+		size := r.ring.rec(r.pub).Size
 		if size&recHeld != 0 {
 			break
 		}
@@ -394,7 +400,7 @@ func (r *txRing) publish() (bell bool) {
 // ring, so that a writer finds work for a while, but no more than come free
 // without a Commit of what is reserved.
 func (r *txRing) worthwhile() uint32 {
-	size := r.mask + 1
+	size := r.ring.mask + 1
 	return min(size/2, size-(r.next-r.pub))
 }
 
@@ -403,7 +409,7 @@ func (r *txRing) worthwhile() uint32 {
 // sleeps.
 func (r *txRing) arm(free uint32) {
 	// The kernel's position at which that many bytes are free.
-	pos := r.next - (r.mask + 1) + free
+	pos := r.next - (r.ring.mask + 1) + free
 	// Store and full barrier; the load is that in fits. Pairs with the kernel's
 	// store of tx_cons->pos, full barrier, load of tx_prod->event.
 	atomic.SwapUint32(&r.prod.Event, pos-1)

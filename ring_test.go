@@ -182,7 +182,7 @@ func TestWritePacketsKeepsMetadata(t *testing.T) {
 	want := []uapi.Rec{
 		{Size: 48, Len: 5, Off: 32},
 		{Size: 48, Len: 8, Off: 32, VnetFlags: 2},
-		{Size: 48, Len: 5, Off: 32, Proto: swap16(unix.ETH_P_IP), VnetFlags: 1, GsoType: 1,
+		{Size: 48, Len: 5, Off: 32, Proto: networkOrder(unix.ETH_P_IP), VnetFlags: 1, GsoType: 1,
 			HdrLen: 52, GsoSize: 1000, CsumStart: 20, CsumOffset: 16},
 	}
 	var got int
@@ -335,12 +335,12 @@ func TestTxRingIsFullAndFreeAgain(t *testing.T) {
 		t.Fatalf("wrote %d when 5 were taken", n)
 	}
 	largest := make([]byte, 4096-uapi.RecSize)
-	if ok, err := r.put(largest); ok || err != nil {
-		t.Fatalf("largest packet: %v, %v; want to wait for room", ok, err)
+	if rec, err := r.put(largest); rec != nil || err != nil {
+		t.Fatalf("largest packet: %v, %v; want to wait for room", rec, err)
 	}
 	k.take(1000, func(uapi.Rec, []byte) {})
-	if ok, err := r.put(largest); !ok || err != nil {
-		t.Fatalf("largest packet into an empty ring: %v, %v", ok, err)
+	if rec, err := r.put(largest); rec == nil || err != nil {
+		t.Fatalf("largest packet into an empty ring: %v, %v", rec, err)
 	}
 }
 
@@ -392,8 +392,8 @@ func TestCommitPublishesInOrderOfReserve(t *testing.T) {
 	if n, sent, size, bell := r.commit(pkts[2:]); n != 2 || sent != 2 || size != 16 || bell {
 		t.Errorf("commit of the last: %d, %d, %d, %v", n, sent, size, bell)
 	}
-	if ok, err := r.put([]byte("written after")); !ok || err != nil {
-		t.Error(ok, err)
+	if rec, err := r.put([]byte("written after")); rec == nil || err != nil {
+		t.Error(rec, err)
 	}
 	if r.publish() || take() != nil {
 		t.Fatalf("published %q before the first was committed", got)
@@ -448,7 +448,7 @@ func TestCommitTakesAnyPartOfBuffer(t *testing.T) {
 		"same capacity from elsewhere":      func(p *Packet) { p.Data = other[:112:112] },
 		"capacity cut off":                  func(p *Packet) { p.Data = p.Data[:10:10] },
 		"a reallocated append":              func(p *Packet) { p.Data = append(p.Data, other...) },
-		"a packet that is not of this ring": func(p *Packet) { p.buf = other[:112:112] },
+		"a packet that is not of this ring": func(p *Packet) { p.room = spanOf(other[:112]) },
 		"a position that is not reserved":   func(p *Packet) { p.pos += 16 },
 	} {
 		k := newFakeKernel(t, smallRings, 0)
