@@ -143,7 +143,7 @@ func (k *fakeKernel) queue(t testing.TB) *Queue {
 
 // The device that the queue has.
 
-func (k *fakeKernel) doorbell(fd int) error {
+func (k *fakeKernel) doorbell(fd int, _ bool) error {
 	if errno := k.bellErr.Load(); errno != 0 {
 		return unix.Errno(errno)
 	}

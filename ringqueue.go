@@ -17,7 +17,7 @@ import (
 
 // device is what a ringQueue asks of its file beyond waiting. Tests have another.
 type device interface {
-	doorbell(fd int) error
+	doorbell(fd int, few bool) error
 	rxDoorbell(fd int) error
 	setMode(fd int, m *uapi.Mode) error
 	detach(fd int) error
@@ -29,7 +29,13 @@ type module struct{}
 
 // The doorbells are bare system calls in a build with cgo too: they are the calls
 // on the way of packets, and a call into C costs about as much again.
-func (module) doorbell(fd int) error              { return sys.Doorbell(fd) }
+func (module) doorbell(fd int, few bool) error {
+	if few {
+		return sys.DoorbellFew(fd)
+	}
+	return sys.Doorbell(fd)
+}
+
 func (module) rxDoorbell(fd int) error            { return sys.RxDoorbell(fd) }
 func (module) setMode(fd int, m *uapi.Mode) error { return sysSetMode(fd, m) }
 func (module) detach(fd int) error                { return sysDetach(fd) }
@@ -71,6 +77,7 @@ type ringQueue struct {
 	txPark  func(fd uintptr) bool
 	bellMu  sync.Mutex
 	bell    func(fd uintptr)
+	bellFew bool   // bellMu: for so few packets that it is over soon
 	bellErr error  // bellMu
 	bells   uint64 // bellMu
 	last    Stats  // drops at Close; written before the last reference goes
@@ -133,7 +140,7 @@ func newRingQueue(fd int, name string, dev device, mem []byte, g *uapi.Rings) (*
 	// Nobody is told of its errors: a queue that is dead says so to the next
 	// reader.
 	m.rxBell = func(fd uintptr) { m.dev.rxDoorbell(int(fd)) }
-	m.bell = func(fd uintptr) { m.bellErr = m.dev.doorbell(int(fd)) }
+	m.bell = func(fd uintptr) { m.bellErr = m.dev.doorbell(int(fd), m.bellFew) }
 	return m, nil
 }
 
@@ -304,7 +311,7 @@ func (m *ringQueue) writeBatch(pkts [][]byte) (int, error) {
 		m.txStats.TXBytes += bytes
 		m.txMu.Unlock()
 		if bell {
-			if err := m.ring(); err != nil {
+			if err := m.ring(n); err != nil {
 				return done, err
 			}
 		}
@@ -337,7 +344,7 @@ func (m *ringQueue) writePackets(pkts []Packet) (int, error) {
 		m.txStats.TXBytes += bytes
 		m.txMu.Unlock()
 		if bell {
-			if err := m.ring(); err != nil {
+			if err := m.ring(n); err != nil {
 				return done, err
 			}
 		}
@@ -362,9 +369,9 @@ func (m *ringQueue) write(b []byte) error {
 			m.txMu.Unlock()
 			return err
 		}
-		ok, err := m.tx.put(b)
+		rec, err := m.tx.put(b)
 		bell := false
-		if ok {
+		if rec != nil {
 			bell = m.tx.publish()
 			m.txStats.TXPackets++
 			m.txStats.TXBytes += uint64(len(b))
@@ -372,8 +379,8 @@ func (m *ringQueue) write(b []byte) error {
 		m.txMu.Unlock()
 		switch {
 		case bell:
-			return m.ring()
-		case ok || err != nil:
+			return m.ring(1)
+		case rec != nil || err != nil:
 			return err
 		}
 		if err := m.waitWrite(len(b)); err != nil {
@@ -418,7 +425,7 @@ func (m *ringQueue) commit(pkts []Packet) error {
 		return net.ErrClosed
 	}
 	if bell {
-		return m.ring()
+		return m.ring(n)
 	}
 	return m.state(m.tx.flags())
 }
@@ -451,11 +458,16 @@ func (m *ringQueue) waitWrite(size int) error {
 	return m.reason(m.raw.Write(m.txPark))
 }
 
-// ring rings the doorbell. It runs in RawConn.Control, so that the file
-// cannot be closed meanwhile; Close waits for it, and it does not block.
-func (m *ringQueue) ring() error {
+// fewPackets is how many the stack receives in less time than the 20 microseconds
+// after which Go's scheduler looks who is in a system call.
+const fewPackets = 8
+
+// ring rings the doorbell for n records. It runs in RawConn.Control, so that the
+// file cannot be closed meanwhile; Close waits for it, and it does not block.
+func (m *ringQueue) ring(n int) error {
 	m.bellMu.Lock()
 	defer m.bellMu.Unlock()
+	m.bellFew = n <= fewPackets
 	m.bells++
 	err := m.raw.Control(m.bell)
 	if err == nil {

@@ -29,20 +29,21 @@ type calls struct {
 	doorbell func(fd int) error
 	detach   func(fd int) error
 
-	rxDoorbell func(fd int) error
-	setMode    func(fd int, m *uapi.Mode) error
-	getMode    func(fd int) (uapi.Mode, error)
-	setOffload func(fd int, offload uint) error
+	doorbellFew func(fd int) error
+	rxDoorbell  func(fd int) error
+	setMode     func(fd int, m *uapi.Mode) error
+	getMode     func(fd int) (uapi.Mode, error)
+	setOffload  func(fd int, offload uint) error
 }
 
 var (
 	inC = calls{
 		csrc.Open, csrc.Attach, csrc.Info, csrc.Rings, csrc.Map, csrc.Unmap, csrc.Doorbell, csrc.Detach,
-		csrc.RxDoorbell, csrc.SetMode, csrc.GetMode, csrc.SetOffload,
+		csrc.Doorbell, csrc.RxDoorbell, csrc.SetMode, csrc.GetMode, csrc.SetOffload,
 	}
 	inGo = calls{
 		sys.Open, sys.Attach, sys.Info, sys.Rings, sys.Map, sys.Unmap, sys.Doorbell, sys.Detach,
-		sys.RxDoorbell, sys.SetMode, sys.GetMode, sys.SetOffload,
+		sys.DoorbellFew, sys.RxDoorbell, sys.SetMode, sys.GetMode, sys.SetOffload,
 	}
 )
 
@@ -86,6 +87,7 @@ func sysScript(t *testing.T, c calls) (all []outcome) {
 		err = c.rings(fd, &r)
 		add("rings", err, r)
 		add("doorbell", c.doorbell(fd), nil)
+		add("doorbell for few", c.doorbellFew(fd), nil)
 		add("RX doorbell", c.rxDoorbell(fd), nil)
 		add("set mode", c.setMode(fd, &uapi.Mode{Flags: 1}), nil)
 		mode, err := c.getMode(fd)
@@ -121,6 +123,7 @@ func deviceScript(t *testing.T, c calls) (all []outcome) {
 	add("info of a file that is not attached", err, info)
 	add("rings of a file that is not attached", c.rings(fd, &uapi.Rings{RxSize: 4096, TxSize: 4096}), nil)
 	add("doorbell of a file that is not attached", c.doorbell(fd), nil)
+	add("doorbell for few of a file that is not attached", c.doorbellFew(fd), nil)
 	add("RX doorbell of a file that is not attached", c.rxDoorbell(fd), nil)
 	modes := func(when string) {
 		for _, m := range []uapi.Mode{
@@ -147,6 +150,7 @@ func deviceScript(t *testing.T, c calls) (all []outcome) {
 	name, err = c.attach(fd, "twin%d", unix.IFF_TUN|unix.IFF_NO_PI)
 	add("attach again", err, name)
 	add("doorbell without rings", c.doorbell(fd), nil)
+	add("doorbell for few without rings", c.doorbellFew(fd), nil)
 	add("RX doorbell without rings", c.rxDoorbell(fd), nil)
 	modes("without rings")
 	info, err = c.info(fd)
@@ -174,11 +178,13 @@ func deviceScript(t *testing.T, c calls) (all []outcome) {
 		}
 	}
 	add("doorbell of an interface that is down", c.doorbell(fd), nil)
+	add("doorbell for few of an interface that is down", c.doorbellFew(fd), nil)
 	add("RX doorbell of an interface that is down", c.rxDoorbell(fd), nil)
 	modes("with rings")
 	add("detach", c.detach(fd), nil)
 	add("detach again", c.detach(fd), nil)
 	add("doorbell after detach", c.doorbell(fd), nil)
+	add("doorbell for few after detach", c.doorbellFew(fd), nil)
 	add("RX doorbell after detach", c.rxDoorbell(fd), nil)
 	modes("after detach")
 	return all
