@@ -128,6 +128,21 @@ void mytun_copy_packet(const struct sk_buff *skb, u8 *to)
 	}
 }
 
+/* What is not in one piece: copied, and summed up from @start. */
+static noinline __wsum mytun_copy_pieces_and_sum(const struct sk_buff *skb, u8 *to,
+						 unsigned int start)
+{
+	struct mytun_reader reader;
+
+	if (likely(mytun_can_read(skb) && start <= skb_headlen(skb))) {
+		mytun_copy(to, skb->data, start);
+		mytun_reader_init(&reader, skb, start);
+		return mytun_read_and_sum(&reader, to + start, skb->len - start);
+	}
+	mytun_copy_bits(skb, to);
+	return skb_checksum(skb, start, skb->len - start, 0);
+}
+
 /**
  * mytun_copy_and_finish - copy a packet whose checksum the stack left to its device
  * @skb: a packet with CHECKSUM_PARTIAL, not GSO
@@ -138,21 +153,14 @@ void mytun_copy_packet(const struct sk_buff *skb, u8 *to)
 void mytun_copy_and_finish(const struct sk_buff *skb, u8 *to)
 {
 	unsigned int start = skb_checksum_start_offset(skb);
-	unsigned int len = skb->len - start;
-	struct mytun_reader reader;
 	__sum16 check;
 	__wsum sum;
 
 	if (likely(!skb_is_nonlinear(skb))) {
 		mytun_copy(to, skb->data, skb->len);
-		sum = csum_partial(skb->data + start, len, 0);
-	} else if (likely(mytun_can_read(skb) && start <= skb_headlen(skb))) {
-		mytun_copy(to, skb->data, start);
-		mytun_reader_init(&reader, skb, start);
-		sum = mytun_read_and_sum(&reader, to + start, len);
+		sum = csum_partial(skb->data + start, skb->len - start, 0);
 	} else {
-		mytun_copy_bits(skb, to);
-		sum = skb_checksum(skb, start, len, 0);
+		sum = mytun_copy_pieces_and_sum(skb, to, start);
 	}
 	check = csum_fold(sum) ?: CSUM_MANGLED_0;
 	memcpy(to + start + skb->csum_offset, &check, sizeof(check));

@@ -64,9 +64,11 @@ static bool mytun_deliver_segments(struct mytun_dev *md, struct mytun_queue *q,
 	return sent;
 }
 
-/* Whatever is not a packet or super-packet for a ring, as it is. */
-static noinline netdev_tx_t mytun_xmit_other(struct mytun_dev *md, struct mytun_queue *q,
-					     struct sk_buff *skb, netdev_features_t takes)
+/* Whatever is not a packet or super-packet for a ring, as it is. The caller holds the RCU
+ * read lock, which programs that filter ask for.
+ */
+static netdev_tx_t mytun_xmit_rcu(struct mytun_dev *md, struct mytun_queue *q,
+				  struct sk_buff *skb, netdev_features_t takes)
 {
 	bool sent;
 
@@ -92,25 +94,32 @@ static noinline netdev_tx_t mytun_xmit_other(struct mytun_dev *md, struct mytun_
 	return sent ? NETDEV_TX_OK : NET_XMIT_DROP;
 }
 
+static noinline netdev_tx_t mytun_xmit_other(struct mytun_dev *md, struct mytun_queue *q,
+					     struct sk_buff *skb, netdev_features_t takes)
+{
+	netdev_tx_t ret;
+
+	rcu_read_lock();
+	ret = mytun_xmit_rcu(md, q, skb, takes);
+	rcu_read_unlock();
+	return ret;
+}
+
+/* That softirqs are off keeps queue and rings as well as the RCU read lock would. */
 static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct mytun_dev *md = netdev_priv(dev);
 	netdev_features_t takes = READ_ONCE(md->set_features);
 	struct mytun_rings_mem *r;
 	struct mytun_queue *q;
-	netdev_tx_t ret;
 
-	rcu_read_lock();
-	q = rcu_dereference(md->queues[skb_get_queue_mapping(skb)]);
+	q = rcu_dereference_bh(md->queues[skb_get_queue_mapping(skb)]);
 	r = likely(q) ? mytun_rings_get(q) : NULL;
 	if (likely(r && !READ_ONCE(q->mode.flags) && !READ_ONCE(md->filtering) &&
 		   (skb->ip_summed != CHECKSUM_PARTIAL || mytun_sum_in_packet(skb)) &&
 		   (!skb_is_gso(skb) || mytun_takes(takes, skb) || mytun_can_cut(skb))))
-		ret = mytun_ring_rx(q, r, md, skb, takes) ? NETDEV_TX_OK : NET_XMIT_DROP;
-	else
-		ret = mytun_xmit_other(md, q, skb, takes);
-	rcu_read_unlock();
-	return ret;
+		return mytun_ring_rx(q, r, md, skb, takes) ? NETDEV_TX_OK : NET_XMIT_DROP;
+	return mytun_xmit_other(md, q, skb, takes);
 }
 
 /* As TUNSETSTEERINGEBPF says; -1: it is just gone. */

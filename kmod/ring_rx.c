@@ -102,13 +102,37 @@ unlock:
 	return got;
 }
 
-/* Everything of the header but the size, which is busy until the end. Return: where the
- * packet goes.
- */
-static __always_inline u8 *mytun_rx_head(struct mytun_rec *rec, const struct mytun_rec *head)
+/* The header of an skb's records, without their size and length. */
+static __always_inline struct mytun_rec mytun_rx_header(const struct mytun_rings_mem *r,
+							const struct sk_buff *skb, u32 hash)
 {
-	memcpy((u8 *)rec + sizeof(rec->size), (u8 *)head + sizeof(head->size),
-	       sizeof(*head) - sizeof(head->size));
+	return (struct mytun_rec){
+		.off = sizeof(struct mytun_rec) + r->rx.headroom,
+		.hash = hash,
+		.proto = (__force u16)skb->protocol,
+	};
+}
+
+/*
+ * Everything of the header but the size, which is busy until the end. Field by field:
+ * what the compiler knows of @head needs no memory then. Return: where the packet goes.
+ */
+static __always_inline u8 *mytun_rx_head(struct mytun_rec *rec, const struct mytun_rec *head,
+					 u32 len)
+{
+	rec->len = len;
+	rec->off = head->off;
+	rec->flags = 0;
+	rec->hash = head->hash;
+	rec->proto = head->proto;
+	rec->reserved = 0;
+	rec->vnet_flags = head->vnet_flags;
+	rec->gso_type = head->gso_type;
+	rec->hdr_len = head->hdr_len;
+	rec->gso_size = head->gso_size;
+	rec->csum_start = head->csum_start;
+	rec->csum_offset = head->csum_offset;
+	rec->reserved2 = 0;
 	return (u8 *)rec + head->off;
 }
 
@@ -118,14 +142,8 @@ static void mytun_rx_commit(struct mytun_rec *rec, u32 size)
 	smp_store_release(&rec->size, size);
 }
 
-/* The records from @start to @end are complete: wake who waits for one of them. */
-static void mytun_rx_wake(struct mytun_queue *q, struct mytun_rings_mem *r, u32 start, u32 end)
+static noinline void mytun_rx_wakeup(struct mytun_queue *q, struct mytun_ring_rx *rx, u32 end)
 {
-	struct mytun_ring_rx *rx = &r->rx;
-
-	if (!mytun_must_wake(q, r, rx->cons_page, end, start))
-		return;
-
 	spin_lock(&rx->lock);
 	u64_stats_update_begin(&rx->counters.syncp);
 	u64_stats_inc(&rx->counters.wakeups);
@@ -135,15 +153,23 @@ static void mytun_rx_wake(struct mytun_queue *q, struct mytun_rings_mem *r, u32 
 	mytun_wake(q, EPOLLIN | EPOLLRDNORM);
 }
 
+/* The records from @start to @end are complete: wake who waits for one of them. */
+static __always_inline void mytun_rx_wake(struct mytun_queue *q, struct mytun_rings_mem *r,
+					  u32 start, u32 end)
+{
+	if (unlikely(mytun_must_wake(q, r, r->rx.cons_page, end, start)))
+		mytun_rx_wakeup(q, &r->rx, end);
+}
+
 /* One record for each segment; all of them are finished packets. */
-static noinline bool mytun_rx_cut(struct mytun_queue *q, struct mytun_rings_mem *r,
-				  const struct sk_buff *skb, struct mytun_rec *head)
+static bool mytun_rx_cut(struct mytun_queue *q, struct mytun_rings_mem *r,
+			 const struct sk_buff *skb, const struct mytun_rec *head)
 {
 	struct mytun_ring_rx *rx = &r->rx;
+	u32 start, pos, len, need;
 	struct mytun_rec *rec;
 	struct mytun_cut cut;
 	unsigned int got, i;
-	u32 start, pos, need;
 
 	mytun_cut_init(&cut, skb);
 	got = mytun_rx_reserve(q, r, cut.segments, mytun_cut_len(&cut, 0),
@@ -153,10 +179,10 @@ static noinline bool mytun_rx_cut(struct mytun_queue *q, struct mytun_rings_mem 
 
 	pos = start;
 	for (i = 0; i < got; i++) {
-		head->len = mytun_cut_len(&cut, i);
-		need = mytun_rx_need(rx, head->len);
+		len = mytun_cut_len(&cut, i);
+		need = mytun_rx_need(rx, len);
 		rec = mytun_rx_rec(rx, pos);
-		mytun_cut_segment(&cut, i, mytun_rx_head(rec, head));
+		mytun_cut_segment(&cut, i, mytun_rx_head(rec, head, len));
 		mytun_rx_commit(rec, need);
 		pos += need;
 	}
@@ -166,21 +192,22 @@ static noinline bool mytun_rx_cut(struct mytun_queue *q, struct mytun_rings_mem 
 
 /* One record. @finish: complete the checksum on the way. */
 static __always_inline bool mytun_rx_one(struct mytun_queue *q, struct mytun_rings_mem *r,
-					 const struct sk_buff *skb, struct mytun_rec *head,
+					 const struct sk_buff *skb, const struct mytun_rec *head,
 					 bool finish)
 {
 	struct mytun_rec *rec;
 	u32 start, need;
+	u8 *to;
 
-	head->len = skb->len;
 	if (unlikely(!mytun_rx_reserve(q, r, 1, skb->len, skb->len, &start)))
 		return false;
 	need = mytun_rx_need(&r->rx, skb->len);
 	rec = mytun_rx_rec(&r->rx, start);
+	to = mytun_rx_head(rec, head, skb->len);
 	if (finish)
-		mytun_copy_and_finish(skb, mytun_rx_head(rec, head));
+		mytun_copy_and_finish(skb, to);
 	else
-		mytun_copy_packet(skb, mytun_rx_head(rec, head));
+		mytun_copy_packet(skb, to);
 	mytun_rx_commit(rec, need);
 	mytun_rx_wake(q, r, start, start + need);
 	return true;
@@ -211,6 +238,25 @@ int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb, int vlan_hl
 	return 0;
 }
 
+/*
+ * A super-packet, or a packet that the program takes as it is. Return: 0, -ENOBUFS when
+ * nothing of it is in the ring, or -EINVAL for one that has no virtio header.
+ */
+static noinline int mytun_rx_super(struct mytun_queue *q, struct mytun_rings_mem *r,
+				   const struct sk_buff *skb, u32 hash, netdev_features_t takes)
+{
+	struct mytun_rec head = mytun_rx_header(r, skb, hash);
+	bool sent;
+
+	if (!mytun_takes(takes, skb))
+		sent = mytun_rx_cut(q, r, skb, &head);
+	else if (mytun_rx_vnet(&head, skb, 0))
+		return -EINVAL;
+	else
+		sent = mytun_rx_one(q, r, skb, &head, false);
+	return sent ? 0 : -ENOBUFS;
+}
+
 /**
  * mytun_ring_rx - what the stack sends, into the RX ring
  * @q:   the queue
@@ -220,15 +266,17 @@ int mytun_rx_vnet(struct mytun_rec *head, const struct sk_buff *skb, int vlan_hl
  *       that is unfinished begins and ends in it; consumed
  * @takes: see mytun_takes()
  *
- * Softirqs are off, and the caller holds the RCU read lock.
+ * Softirqs are off, which keeps @q and @r.
  *
  * Return: false when nothing of it was delivered. What was dropped is counted.
  */
 bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytun_dev *md,
 		   struct sk_buff *skb, netdev_features_t takes)
 {
-	struct mytun_rec head = {};
-	bool finish = false, sent;
+	bool partial = skb->ip_summed == CHECKSUM_PARTIAL;
+	struct mytun_rec head;
+	u32 hash = 0;
+	int err;
 
 	if (unlikely(skb_vlan_tag_present(skb))) {
 		skb = __vlan_hwaccel_push_inside(skb);
@@ -241,24 +289,21 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 	if (unlikely(!skb->len))
 		goto drop;
 
-	head.off = sizeof(head) + r->rx.headroom;
-	head.proto = (__force u16)skb->protocol;
 	if (r->flags & MYTUN_RINGS_F_HASH)
-		head.hash = mytun_flow_hash(skb);
+		hash = mytun_flow_hash(skb);
 
 	/* skb_tx_timestamp() without the part that only a PHY has. */
 	if (unlikely(skb_shinfo(skb)->tx_flags & SKBTX_SW_TSTAMP))
 		skb_tstamp_tx(skb, NULL);
-	if (skb->ip_summed == CHECKSUM_PARTIAL || skb_is_gso(skb)) {
-		finish = !mytun_takes(takes, skb);
-		if (!finish && mytun_rx_vnet(&head, skb, 0))
+	if (skb_is_gso(skb) || (partial && mytun_takes(takes, skb))) {
+		err = mytun_rx_super(q, r, skb, hash, takes);
+		if (err == -EINVAL)
 			goto drop;
+	} else {
+		head = mytun_rx_header(r, skb, hash);
+		err = mytun_rx_one(q, r, skb, &head, partial) ? 0 : -ENOBUFS;
 	}
-	if (finish && skb_is_gso(skb))
-		sent = mytun_rx_cut(q, r, skb, &head);
-	else
-		sent = mytun_rx_one(q, r, skb, &head, finish);
-	if (likely(sent)) {
+	if (likely(!err)) {
 		consume_skb(skb);
 		return true;
 	}
