@@ -161,7 +161,7 @@ static bool slabs_grew(const struct leak_figures *before, const struct leak_figu
 		/* Freed some time later; that the module has none is counted by itself. */
 		if (!strcmp(after->slab[i].name, "vmap_area"))
 			continue;
-		/* A pool of DEBUG_OBJECTS that keeps its size; what it has in use is counted by itself. */
+		/* A pool of DEBUG_OBJECTS; what of it is in use is counted by itself. */
 		if (!strcmp(after->slab[i].name, "debug_objects_cache"))
 			continue;
 		if (after->slab[i].objects - objects > rounds / 4)
