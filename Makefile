@@ -81,6 +81,10 @@ model: ## check models of the rings' protocol exhaustively, and that each mistak
 bench: deps ## what a packet costs, of mytun and its peers: tables and plots in doc/bench, and the budget check
 	@internal/bench/run.sh
 
+.PHONY: bench-host
+bench-host: ## as root, where the module is loaded: packets, bits and CPU time a second on this very machine
+	@internal/bench/host.sh
+
 .PHONY: profile
 profile: deps ## where the instructions of a packet go: tables and a flame graph; W=rx, or tx
 	@go run -C internal/bench ./profile -work $(W)

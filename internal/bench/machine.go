@@ -26,7 +26,7 @@ var (
 )
 
 func prepare() {
-	for _, module := range []string{"tun", "dummy", "veth", "vhost_net", "wireguard"} {
+	for _, module := range []string{"tun", "dummy", "veth", "vhost_net"} {
 		run("modprobe", module)
 	}
 	ip("link", "set", "lo", "up")

@@ -7,7 +7,7 @@
 //	make bench
 //
 // It makes interfaces and network namespaces of its own, and needs root, the module, the modules tun,
-// dummy, veth, vhost_net and wireguard, and iproute2.
+// dummy, veth, vhost_net and wireguard, iproute2, and for tunnels the program of example/vpn as "vpn".
 //
 // What it does not see: cache misses, and most of what a system call really costs; so it flatters the
 // peer that makes one system call for each packet. And it counts a byte that the kernel copies by
@@ -38,6 +38,10 @@ var works = []struct {
 	{name: "ping", measure: pingWorks},
 	{name: "scale", measure: scaleWorks},
 	{name: "hold", measure: holdWorks},
+	{name: "vpn", measure: tunnelWorks},
+	// On two processors, by the clock.
+	{name: "wall", measure: func() { wallWorks(true) }, alone: true},
+	{name: "ratios", measure: func() { wallWorks(false) }, alone: true},
 	// For profiles.
 	{name: "rx", measure: func() { cost(func() way { return toProgram(peers[0], small, batch) }) }, alone: true},
 	{name: "tx", measure: func() { cost(func() way { return toStack(peers[0], small, batch) }) }, alone: true},
@@ -55,7 +59,12 @@ func main() {
 	out := flag.String("out", "/out/figures.jsonl", "the `FILE` for the figures")
 	role := flag.String("serve", "", "for the program's own use: be the process that has this `ROLE`, by the peer of -peers")
 	flag.Parse()
-	if *role != "" {
+	switch *role {
+	case "":
+	case "wireguard-go":
+		serveWireGuard()
+		return
+	default:
 		serve(*role, *by)
 		return
 	}
@@ -67,7 +76,7 @@ func main() {
 	if figures, err = os.Create(*out); err != nil {
 		log.Fatal(err)
 	}
-	peers, tcpPeers = begin(peers, *by), begin(tcpPeers, *by)
+	peers, tcpPeers, tunnels = begin(peers, *by), begin(tcpPeers, *by), begin(tunnels, *by)
 	for _, p := range peers {
 		if p.path != "" {
 			fmt.Printf("%s: %s %s\n", p.name, p.path, version(p.path))
@@ -89,10 +98,10 @@ func main() {
 }
 
 // begin is those of all whose name begins with one of these.
-func begin(all []peer, names string) (some []peer) {
+func begin[P interface{ called() string }](all []P, names string) (some []P) {
 	for _, p := range all {
 		for _, name := range strings.Split(names, ";") {
-			if strings.HasPrefix(p.name, name) {
+			if strings.HasPrefix(p.called(), name) {
 				some = append(some, p)
 				break
 			}

@@ -10,6 +10,7 @@ import (
 const (
 	warmup = 40  // rounds that are not counted
 	rounds = 400 // of which the middle half is
+	chunks = 9   // of what runs on by itself; the median is taken
 )
 
 // middle runs a round many times and returns how long one takes: the mean of the middle half. rest is
@@ -39,3 +40,16 @@ func middleOf(n int, counted, rest func()) float64 {
 }
 
 func nothing() {}
+
+// medianCost is what each of n costs on the whole machine, the median of several runs after a first one.
+func medianCost(n int, run func()) float64 {
+	run()
+	costs := make([]float64, chunks)
+	for i := range costs {
+		start := busy()
+		run()
+		costs[i] = float64(busy()-start) / float64(n)
+	}
+	slices.Sort(costs)
+	return costs[len(costs)/2]
+}

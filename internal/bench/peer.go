@@ -56,6 +56,8 @@ type peer struct {
 	queues func(name string, n int) []device
 }
 
+func (p peer) called() string { return p.name }
+
 var peers = []peer{
 	{name: "mytun", open: openRings, queues: openRingsQueues},
 	{name: "stock, read/write as from C", open: openStock},

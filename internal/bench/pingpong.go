@@ -4,7 +4,6 @@ package main
 
 import (
 	"log"
-	"slices"
 	"time"
 	"unsafe"
 
@@ -12,9 +11,8 @@ import (
 )
 
 const (
-	pings      = 500 // of what is measured at once
-	pingChunks = 9   // of which the median is taken
-	idleTime   = 10 * time.Second
+	pings    = 500 // of what is measured at once
+	idleTime = 10 * time.Second
 )
 
 // pingWorks: one packet is under way, to a process that answers it.
@@ -55,18 +53,11 @@ func pinged(p peer) (cost, idle float64) {
 			one()
 		}
 	}
-	some()
-	costs := make([]float64, pingChunks)
-	for i := range costs {
-		start := busy()
-		some()
-		costs[i] = float64(busy()-start) / pings
-	}
-	slices.Sort(costs)
+	cost = medianCost(pings, some)
 	// Without Go's allocations, the last: these are of this process, which has no part in it.
 	events := counted(pings, one)[:len(counters)]
 	reportEvents("one packet there and back, events", "round trip", p.name, events, nil)
 	start := s.ran()
 	time.Sleep(idleTime)
-	return costs[pingChunks/2], float64(s.ran()-start) / idleTime.Seconds()
+	return cost, float64(s.ran()-start) / idleTime.Seconds()
 }

@@ -17,10 +17,7 @@ var (
 	hereNet   = "10.90.0.0/24"
 )
 
-const (
-	relayChunk  = 4 << 20 // bytes in each direction of what is measured at once
-	relayChunks = 9       // of which the median is taken
-)
+const relayChunk = 4 << 20 // bytes in each direction of what is measured at once
 
 func relayWorks() {
 	for _, p := range slices.Concat(peers, begin(tcpPeers, wholeName)) {
@@ -34,15 +31,8 @@ func relayed(p peer) float64 {
 	defer s.end()
 	c := connected(relayAddr)
 	defer c.close()
-	c.bulk(relayChunk) // congestion windows open
-	costs := make([]float64, relayChunks)
-	for i := range costs {
-		start := busy()
-		c.bulk(relayChunk)
-		costs[i] = float64(busy()-start) / (2 * relayChunk)
-	}
-	slices.Sort(costs)
-	return costs[relayChunks/2]
+	// The first time congestion windows open.
+	return medianCost(2*relayChunk, func() { c.bulk(relayChunk, relayChunk) })
 }
 
 // connection is both ends of one, which never wait.
@@ -76,18 +66,17 @@ func connected(addr [4]byte) *connection {
 	return &connection{ends: [2]int{fd, far}, buf: make([]byte, 1<<18)}
 }
 
-// bulk moves so many bytes in each direction.
-func (c *connection) bulk(bytes int) {
-	var toSend, toCome [2]int
-	for i := range c.ends {
-		toSend[i], toCome[i] = bytes, bytes
-	}
+// bulk moves so many bytes there and back.
+func (c *connection) bulk(there, back int) {
+	toSend, toCome := [2]int{there, back}, [2]int{back, there}
 	for toCome != [2]int{} {
 		moved := false
 		polls := make([]unix.PollFd, 0, 2)
 		for i, fd := range c.ends {
-			n := try(unix.Write(fd, c.buf[:min(1<<16, toSend[i])]))
-			m := 0
+			n, m := 0, 0
+			if toSend[i] > 0 {
+				n = try(unix.Write(fd, c.buf[:min(1<<16, toSend[i])]))
+			}
 			if toCome[i] > 0 {
 				m = try(unix.Read(fd, c.buf[:min(len(c.buf), toCome[i])]))
 			}

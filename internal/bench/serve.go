@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // A peer in a process of its own, as it is in the field: it waits for packets as its API does, and the
@@ -36,6 +37,31 @@ var serveRoles = map[string]func(p peer) func(){
 			}
 		}
 	},
+	"sink": func(p peer) func() {
+		d := p.open(ifName)
+		count := func(pkts [][]byte) { served.Add(uint64(len(pkts))) }
+		return func() {
+			for {
+				d.take(count)
+			}
+		}
+	},
+	"source": func(p peer) func() {
+		d := p.open(ifName)
+		pkt := udpPacket(small.size(0))
+		pkts := make([][]byte, batch)
+		for i := range pkts {
+			pkts[i] = newPacket(len(pkt))
+		}
+		return func() {
+			for {
+				for i := range pkts {
+					copy(pkts[i], pkt) // a device may have changed it
+				}
+				d.send(pkts)
+			}
+		}
+	},
 	"relay": func(p peer) func() {
 		a := p.open(ifName)
 		var b device
@@ -46,6 +72,9 @@ var serveRoles = map[string]func(p peer) func(){
 		}
 	},
 }
+
+// served is how many packets came to a sink.
+var served atomic.Uint64
 
 // pump carries packets in one direction, until from is closed.
 func pump(from, to device) {
@@ -84,6 +113,7 @@ func serve(role, name string) {
 			}
 			go work()
 			io.Copy(io.Discard, in)
+			fmt.Println(served.Load())
 			return
 		}
 	}
@@ -94,6 +124,7 @@ func serve(role, name string) {
 type server struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
+	out   *bufio.Reader
 }
 
 // started waits until it has its interfaces, and gives them addresses.
@@ -108,11 +139,11 @@ func started(role string, p peer) *server {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s.stdin = in
+	s.stdin, s.out = in, bufio.NewReader(out)
 	if err := s.cmd.Start(); err != nil {
 		log.Fatal(err)
 	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); strings.TrimSpace(line) != "ready" {
+	if line, err := s.out.ReadString('\n'); strings.TrimSpace(line) != "ready" {
 		log.Fatalf("%s of %s: %q, %v", role, p.name, line, err)
 	}
 	address(ifName, here)
@@ -128,9 +159,14 @@ func started(role string, p peer) *server {
 	return s
 }
 
-func (s *server) end() {
+// end ends it, and returns how many packets came if it was a sink.
+func (s *server) end() (served uint64) {
 	s.stdin.Close()
+	if _, err := fmt.Fscan(s.out, &served); err != nil {
+		log.Fatalf("%v: %v", s.cmd.Args, err)
+	}
 	if err := s.cmd.Wait(); err != nil {
 		log.Fatal(err)
 	}
+	return served
 }

@@ -50,7 +50,7 @@ func readFigures(path string) ([]figure, error) {
 
 // isRate tells whether more of a unit is better.
 func isRate(unit string) bool {
-	return strings.HasSuffix(unit, "/s") || strings.HasSuffix(unit, "Mbit")
+	return strings.HasSuffix(unit, "/s") || strings.HasSuffix(unit, "Mbit") || unit == "times as good"
 }
 
 // isMytun tells the project's own peers, which differ in how they use it, from all others.
