@@ -58,6 +58,22 @@ checkpatch() {
 # header COMPILER...: the header for programs, included alone.
 header() { echo '#include "mytun.h"' | "$@" -Ikmod/uapi -Wall -Wextra -Wpedantic -Werror -fsyntax-only -; }
 
+# The mistakes of "make planted", which is not run each time, must fit the module as it is.
+planted_fit() {
+	local patch dir bad=0
+	dir=$(mktemp -d)
+	for patch in internal/lab/planted/*.patch; do
+		rm -rf "$dir/kmod"
+		cp -r kmod "$dir"
+		patch -s -F0 -p1 -d "$dir" <"$patch" >/dev/null || {
+			echo "$patch no longer fits"
+			bad=1
+		}
+	done
+	rm -rf "$dir"
+	return $bad
+}
+
 in_module() {
 	local dir=$1
 	shift
@@ -80,6 +96,7 @@ check "clang-format" clang-format --dry-run --Werror "${c_files[@]}"
 check "C lines within $COLUMNS_MAX columns" line_length
 check "SPDX headers" spdx
 check "checkpatch" checkpatch
+check "planted mistakes fit" planted_fit
 check "header for programs, C99" header gcc -std=c99 -x c
 check "header for programs, C++11" header g++ -std=c++11 -x c++
 for kernel in $(kernels); do
