@@ -69,7 +69,8 @@ func (r *rxRing) lease(pkts []Packet) (n int, bytes uint64, err error) {
 			if next == end {
 				break
 			}
-			if end-r.head > ring.mask+1 {
+			// No more than what is not lent: a record's size is compared with it.
+			if end-next > ring.mask+1-(next-r.head) {
 				end, err = next, ErrFault
 				break
 			}
@@ -394,6 +395,11 @@ func (r *txRing) publish() (bell bool) {
 	// of tx_prod->pos: either it sees the records or we see that it sleeps.
 	atomic.SwapUint32(&r.prod.Pos, r.pub)
 	return uapi.NeedEvent(atomic.LoadUint32(&r.cons.Event), r.pub, old)
+}
+
+// pending returns how many bytes are published and not taken. It needs no lock.
+func (r *txRing) pending() uint32 {
+	return atomic.LoadUint32(&r.prod.Pos) - atomic.LoadUint32(&r.cons.Pos)
 }
 
 // worthwhile returns how many free bytes are worth being woken for: half of the

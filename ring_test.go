@@ -79,6 +79,26 @@ func TestRxRingStopsBeforeBusyRecord(t *testing.T) {
 	}
 }
 
+// A position of the kernel's between what is given back and what is lent.
+func TestRxRingRejectsPositionAmongLentRecords(t *testing.T) {
+	for _, size := range []uint32{uapi.RecBusy | 64, 64, 1 << 31} {
+		k := newFakeKernel(t, smallRings, 0)
+		r := newRxRing(&k.rings)
+		k.put([]byte("first"))
+		k.put([]byte("second"))
+		pkts := make([]Packet, 3)
+		if n, _, err := r.lease(pkts[:2]); n != 2 || err != nil {
+			t.Fatalf("lease: %d, %v", n, err)
+		}
+		rec := r.ring.rec(r.next)
+		rec.Size, rec.Len, rec.Off = size, 1<<20, uapi.RecSize
+		k.rxProd.Pos = r.head + (r.next-r.head)/2
+		if n, _, err := r.lease(pkts[2:]); n != 0 || err != ErrFault {
+			t.Errorf("size %#x: %d, %v; want ErrFault", size, n, err)
+		}
+	}
+}
+
 func TestRxRingTakesReleasesInAnyOrder(t *testing.T) {
 	const records = 16
 	k := newFakeKernel(t, smallRings, 1<<32-512)

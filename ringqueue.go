@@ -77,7 +77,8 @@ type ringQueue struct {
 	txPark  func(fd uintptr) bool
 	bellMu  sync.Mutex
 	bell    func(fd uintptr)
-	bellFew bool   // bellMu: for so few packets that it is over soon
+	direct  bool   // bellMu: the doorbell's caller takes the packets up the stack
+	bellFew bool   // bellMu: it is over soon
 	bellErr error  // bellMu
 	bells   uint64 // bellMu
 	last    Stats  // drops at Close; written before the last reference goes
@@ -311,7 +312,7 @@ func (m *ringQueue) writeBatch(pkts [][]byte) (int, error) {
 		m.txStats.TXBytes += bytes
 		m.txMu.Unlock()
 		if bell {
-			if err := m.ring(n); err != nil {
+			if err := m.ring(); err != nil {
 				return done, err
 			}
 		}
@@ -344,7 +345,7 @@ func (m *ringQueue) writePackets(pkts []Packet) (int, error) {
 		m.txStats.TXBytes += bytes
 		m.txMu.Unlock()
 		if bell {
-			if err := m.ring(n); err != nil {
+			if err := m.ring(); err != nil {
 				return done, err
 			}
 		}
@@ -379,7 +380,7 @@ func (m *ringQueue) write(b []byte) error {
 		m.txMu.Unlock()
 		switch {
 		case bell:
-			return m.ring(1)
+			return m.ring()
 		case rec != nil || err != nil:
 			return err
 		}
@@ -425,7 +426,7 @@ func (m *ringQueue) commit(pkts []Packet) error {
 		return net.ErrClosed
 	}
 	if bell {
-		return m.ring(n)
+		return m.ring()
 	}
 	return m.state(m.tx.flags())
 }
@@ -458,16 +459,19 @@ func (m *ringQueue) waitWrite(size int) error {
 	return m.reason(m.raw.Write(m.txPark))
 }
 
-// fewPackets is how many the stack receives in less time than the 20 microseconds
-// after which Go's scheduler looks who is in a system call.
-const fewPackets = 8
+// fewBytes is how much of the ring the stack takes in about the 20 microseconds after
+// which Go's scheduler looks who is in a system call: two large packets. Of the
+// smallest it is 85, which take some five times as long.
+const fewBytes = 4096
 
-// ring rings the doorbell for n records. It runs in RawConn.Control, so that the
-// file cannot be closed meanwhile; Close waits for it, and it does not block.
-func (m *ringQueue) ring(n int) error {
+// ring rings the doorbell. It runs in RawConn.Control, so that the file
+// cannot be closed meanwhile; Close waits for it, and it does not block.
+func (m *ringQueue) ring() error {
 	m.bellMu.Lock()
 	defer m.bellMu.Unlock()
-	m.bellFew = n <= fewPackets
+	// Others may have written more, or write it now: then the kernel goes on for as
+	// long as a softirq may.
+	m.bellFew = !m.direct && m.tx.pending() <= fewBytes
 	m.bells++
 	err := m.raw.Control(m.bell)
 	if err == nil {
@@ -487,6 +491,9 @@ func (m *ringQueue) setMode(change func(mode *uapi.Mode)) error {
 	had, has := m.mode.Flags, mode.Flags
 	// Releasing looks whether the kernel waits, for as long as it may.
 	m.heed(had | has)
+	m.bellMu.Lock()
+	m.direct = mode.Inject == uapi.InjectDirect
+	m.bellMu.Unlock()
 	var modeErr error
 	err := m.raw.Control(func(fd uintptr) { modeErr = m.dev.setMode(int(fd), &mode) })
 	if err == nil {
@@ -494,6 +501,9 @@ func (m *ringQueue) setMode(change func(mode *uapi.Mode)) error {
 	}
 	if err != nil {
 		m.heed(had)
+		m.bellMu.Lock()
+		m.direct = m.mode.Inject == uapi.InjectDirect
+		m.bellMu.Unlock()
 		if err == unix.EINVAL {
 			err = errors.ErrUnsupported
 		}

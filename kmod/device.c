@@ -65,7 +65,7 @@ static bool mytun_deliver_segments(struct mytun_dev *md, struct mytun_queue *q,
 }
 
 /* Whatever is not a packet or super-packet for a ring, as it is. The caller holds the RCU
- * read lock, which programs that filter ask for.
+ * read lock, for filters and for the queueing discipline that backpressure looks at.
  */
 static netdev_tx_t mytun_xmit_rcu(struct mytun_dev *md, struct mytun_queue *q,
 				  struct sk_buff *skb, netdev_features_t takes)

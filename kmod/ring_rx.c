@@ -120,8 +120,9 @@ static __always_inline struct mytun_rec mytun_rx_header(const struct mytun_rings
 static __always_inline u8 *mytun_rx_head(struct mytun_rec *rec, const struct mytun_rec *head,
 					 u32 len)
 {
-	rec->len = len;
-	rec->off = head->off;
+	/* Not to be read again from there: the program can write it. */
+	WRITE_ONCE(rec->len, len);
+	WRITE_ONCE(rec->off, head->off);
 	rec->flags = 0;
 	rec->hash = head->hash;
 	rec->proto = head->proto;

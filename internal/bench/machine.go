@@ -26,9 +26,10 @@ var (
 )
 
 func prepare() {
-	for _, module := range []string{"tun", "dummy", "veth", "vhost_net"} {
+	for _, module := range []string{"tun", "veth", "vhost_net"} {
 		run("modprobe", module)
 	}
+	run("modprobe", "dummy", "numdummies=0") // it makes some in the first namespace otherwise
 	ip("link", "set", "lo", "up")
 	ip("link", "add", dummyName, "type", "dummy")
 	address(dummyName, [4]byte{10, 91, 0, 1})

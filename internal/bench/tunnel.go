@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/conn"
@@ -113,6 +114,7 @@ func exampleVPN(e, other tunnelEnd, backend string) func() {
 // background runs a program until it is told to end.
 func background(cmd *exec.Cmd) func() {
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // main has a thread of its own
 	if err := cmd.Start(); err != nil {
 		log.Fatal(err)
 	}

@@ -114,7 +114,8 @@ func wallToProgram(p peer) []float64 {
 	return []float64{float64(s.end()) / wallTime.Seconds()}
 }
 
-// wallToStack is how many packets a socket here reads while the program sends without a pause.
+// wallToStack is how many packets a socket here reads while the program sends without a pause. It is one
+// thread that reads, which may be the slower one.
 func wallToStack(p peer) []float64 {
 	fd := boundAny() // the interface has no address yet
 	defer unix.Close(fd)
@@ -142,7 +143,8 @@ func wallToStack(p peer) []float64 {
 	return []float64{float64(n) / time.Since(start).Seconds()}
 }
 
-// wallRelay is a stream of TCP through the program, and the machine's CPU time for it.
+// wallRelay is a stream of TCP through the program, and the machine's CPU time for it. It runs dry after
+// each MiB.
 func wallRelay(p peer) []float64 {
 	const chunk = 1 << 20
 	s := started("relay", p)

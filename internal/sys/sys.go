@@ -68,7 +68,7 @@ func Unmap(b []byte) error { return unix.Munmap(b) }
 // tells Go's scheduler of the system call.
 func Doorbell(fd int) error { return ioctl(fd, uapi.IocDoorbell, nil) }
 
-// DoorbellFew is Doorbell for so few packets that the scheduler need not be told. What
+// DoorbellFew is Doorbell for so few packets that the scheduler is not told. What
 // it is told has its price: for one packet, waking the thread that watches over system
 // calls costs more than the packet.
 func DoorbellFew(fd int) error {

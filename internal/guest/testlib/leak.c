@@ -182,7 +182,7 @@ void leak_compare(const struct leak_figures *before, const struct leak_figures *
 	bad |= grew("slab, KiB", before->slab_kb, after->slab_kb, rounds);
 	bad |= grew("vmalloc, KiB", before->vmalloc_kb, after->vmalloc_kb, 256);
 	bad |= grew("per CPU, KiB", before->percpu_kb, after->percpu_kb, 256);
-	bad |= grew("objects watched", before->watched, after->watched, rounds / 2 + 300);
+	bad |= grew("objects watched", before->watched, after->watched, rounds / 2 + 100);
 	bad |= grew("vmap areas of the module", before->vmaps, after->vmaps, 0);
 	bad |= grew("network devices", before->netdevs, after->netdevs, 0);
 	bad |= grew("users of the module", 0, after->module_users, 0);
