@@ -5,7 +5,6 @@ package main
 import (
 	"log"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,19 +33,9 @@ func pinged(p peer) (cost, idle float64) {
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: 9, Addr: behind}); err != nil {
 		log.Fatal(err)
 	}
-	// Without Go's bookkeeping, whose thread would look each time why a call takes so long.
-	call := func(number uintptr, bytes []byte) {
-		_, _, errno := unix.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(&bytes[0])), uintptr(len(bytes)))
-		for errno == unix.EINTR {
-			_, _, errno = unix.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(&bytes[0])), uintptr(len(bytes)))
-		}
-		if errno != 0 {
-			log.Fatalf("a round trip: %v", errno)
-		}
-	}
 	one := func() {
-		call(unix.SYS_WRITE, payload[:small.size(0)])
-		call(unix.SYS_READ, payload[:])
+		bare(unix.SYS_WRITE, fd, payload[:small.size(0)])
+		bare(unix.SYS_READ, fd, payload[:])
 	}
 	some := func() {
 		for range pings {

@@ -75,10 +75,10 @@ func (c *connection) bulk(there, back int) {
 		for i, fd := range c.ends {
 			n, m := 0, 0
 			if toSend[i] > 0 {
-				n = try(unix.Write(fd, c.buf[:min(1<<16, toSend[i])]))
+				n = tried(unix.SYS_WRITE, fd, c.buf[:min(1<<16, toSend[i])])
 			}
 			if toCome[i] > 0 {
-				m = try(unix.Read(fd, c.buf[:min(len(c.buf), toCome[i])]))
+				m = tried(unix.SYS_READ, fd, c.buf[:min(len(c.buf), toCome[i])])
 			}
 			toSend[i] -= n
 			toCome[i] -= m
@@ -89,23 +89,10 @@ func (c *connection) bulk(there, back int) {
 			}
 			polls = append(polls, poll)
 		}
-		if !moved {
-			if n, err := unix.Poll(polls, 5000); n == 0 {
-				log.Fatalf("nothing moves any more; %v are yet to come: %v", toCome, err)
-			}
+		if !moved && !waited(polls, patience) {
+			log.Fatalf("nothing moves any more; %v are yet to come", toCome)
 		}
 	}
-}
-
-// try is how many bytes a call has moved.
-func try(n int, err error) int {
-	if err == unix.EAGAIN || err == unix.EINTR {
-		return 0
-	}
-	if err != nil {
-		log.Fatal(err)
-	}
-	return n
 }
 
 func (c *connection) close() {

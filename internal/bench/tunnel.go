@@ -223,13 +223,17 @@ func tunneledUDP() float64 {
 	fd := udpSocket()
 	defer unix.Close(fd)
 	awaitTunnel(fd, far)
+	limit := unix.NsecToTimeval(patience.Nanoseconds())
+	if err := unix.SetsockoptTimeval(far, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+		log.Fatal(err)
+	}
 	burst := func() {
 		for range batch {
-			if _, err := unix.Write(fd, payload[:small.size(0)]); err != nil {
-				log.Fatal(err)
-			}
+			bare(unix.SYS_WRITE, fd, payload[:small.size(0)])
 		}
-		drainSocket(far, batch)
+		for range batch {
+			bare(unix.SYS_READ, far, payload[:])
+		}
 	}
 	return medianCost(tunnelBursts*batch, func() {
 		for range tunnelBursts {
