@@ -19,7 +19,7 @@ measure() { # measure NAME ARG...
 machine=(-icount)
 measure all
 # The clock of two emulated processors says who is faster, and not how fast.
-machine=(-smp 2)
+machine=(-smp 2 -threads)
 measure ratios -only ratios
 cat "$dir"/{all,ratios}/out/figures.jsonl >"$dir/figures.jsonl"
 if [ "$kernel" = "$MAIN_KERNEL" ]; then

@@ -23,6 +23,7 @@ type machine struct {
 	Interactive bool // the command talks to this terminal
 	Timeout     time.Duration
 	Icount      bool
+	Threads     bool // of the emulator, one for each CPU
 	MemMiB      int
 	CPUs        int
 	Params      string

@@ -254,6 +254,7 @@ type machineOptions struct {
 	goDirs  stringList
 	timeout time.Duration
 	icount  bool
+	threads bool
 	mem     int
 	smp     int
 	params  string
@@ -269,6 +270,7 @@ func (m *machineOptions) flags(f *flag.FlagSet) {
 	f.Var(&m.goDirs, "go", "`DIR` of a Go program to build and put into the guest as /bin/DIR's name (repeatable)")
 	f.DurationVar(&m.timeout, "timeout", 2*time.Minute, "time limit of the command; the machine gets a minute more")
 	f.BoolVar(&m.icount, "icount", false, "one CPU, guest time counts guest instructions (benchmarks)")
+	f.BoolVar(&m.threads, "threads", false, "each CPU has a thread of its own; some kernels do not always boot so")
 	f.IntVar(&m.mem, "mem", 0, "memory in `MiB` (0: what the kernel needs, 1024 for most)")
 	f.IntVar(&m.smp, "smp", 2, "number of CPUs")
 	f.StringVar(&m.params, "append", "", "further kernel parameters")
@@ -283,7 +285,7 @@ func (m *machineOptions) spec(scratch string) (*machine, error) {
 		return nil, err
 	}
 	spec := &machine{
-		Kernel: k, Files: m.files, Timeout: m.timeout, Icount: m.icount,
+		Kernel: k, Files: m.files, Timeout: m.timeout, Icount: m.icount, Threads: m.threads,
 		MemMiB: m.mem, CPUs: m.smp, Params: m.params, Plugin: m.plugin,
 		KernelLog: io.Discard,
 	}

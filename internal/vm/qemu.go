@@ -24,7 +24,7 @@ func qemuCommand(ctx context.Context, m *machine, image, disk string) (*exec.Cmd
 	// One thread runs all CPUs: with one each, a machine with few CPUs of its own now and then fails
 	// to boot. But then they never run at the same moment, and two that race are rarely seen to.
 	thread := "single"
-	if m.Kernel.Lab != nil {
+	if m.Kernel.Lab != nil || m.Threads {
 		thread = "multi"
 	}
 	args := []string{
