@@ -47,8 +47,9 @@ func TestRootWaitingCalls(t *testing.T) {
 				t.Error(err)
 			}
 			tun.SetReadDeadline(time.Time{})
+			before := tun.Queue(0).Stats().RXParks
 			c := inBackground(read(tun.Queue(0)))
-			parked(t, tun.Queue(0), rxParks, tun.Queue(0).Stats().RXParks)
+			parked(t, tun.Queue(0), rxParks, before)
 			tun.SetReadDeadline(longAgo)
 			if r := await(t, c); !errors.Is(r.err, os.ErrDeadlineExceeded) {
 				t.Error(r.err)

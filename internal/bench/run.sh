@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # run.sh: "make bench". All peers in one boot: the tables and plots of doc/bench; then mytun alone, as
-# "make test" does it, against the budget. LOWER=1 makes the budget what was measured; KERNEL is another
+# "make test" does it, against the budget. LOWER=1 makes the budget what was measured, the worst of three; KERNEL is another
 # kernel, one that "go run ./internal/vm kernels" prints, without a budget; OUT another directory.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -40,7 +40,11 @@ echo "tables and plots: $out"
 machine=(-icount)
 measure mytun -only "$BUDGETED" -peers mytun >/dev/null
 if [ "${LOWER:-}" ]; then
-	"$dir/report" -budget internal/bench/budget.txt -lower "$dir/mytun/out/figures.jsonl" >/dev/null
+	for again in second third; do
+		measure $again -only "$BUDGETED" -peers mytun >/dev/null
+	done
+	cat "$dir"/{mytun,second,third}/out/figures.jsonl >"$dir/worst.jsonl"
+	"$dir/report" -budget internal/bench/budget.txt -lower "$dir/worst.jsonl" >/dev/null
 fi
 "$dir/report" -budget internal/bench/budget.txt "$dir/mytun/out/figures.jsonl"
 rm -rf "$dir"

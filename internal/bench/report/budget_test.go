@@ -61,7 +61,8 @@ func TestBudget(t *testing.T) {
 func TestLowerWritesWhatWasMeasured(t *testing.T) {
 	const head = "# What mytun may cost.\n\n# Two lines.\n"
 	file := write(t, "budget", head+"405\tmytun\tw\tc\t"+insn+"\n7\tmytun\tgone\tc\t"+insn+"\n")
-	figures := cost("mytun", "c", insn, 431.26) + cost("stock", "c", insn, 900) + cost("mytun", "d", "Mbit/s", 70) +
+	// Measured twice, the worse one counts.
+	figures := cost("mytun", "c", insn, 431.26) + cost("mytun", "c", insn, 425) + cost("stock", "c", insn, 900) + cost("mytun", "d", "Mbit/s", 70) +
 		cost("mytun, whole", "c", "instructions/byte", 0.0204)
 	_, good := runReport(t, options{budget: file, lower: true}, figures)
 	if !good {
