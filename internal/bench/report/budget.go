@@ -125,9 +125,22 @@ func more(d, limit float64) string {
 	return fmt.Sprintf("%.1f %% more", 100*d/limit)
 }
 
-// lowerBudget makes what was measured the budget: of what was measured several times the worst, since where
-// the kernel's memory lies is worth a percent or two from one boot to the next. What was not measured has
-// none any more.
+// worst is, of figures that were measured several times, the highest value: where the kernel's memory lies
+// is worth a percent or two from one boot to the next.
+func worst(figures []figure) (once []figure) {
+	at := make(map[key]int)
+	for _, f := range figures {
+		if i, ok := at[f.key]; ok {
+			once[i].Value = max(once[i].Value, f.Value)
+			continue
+		}
+		at[f.key] = len(once)
+		once = append(once, f)
+	}
+	return once
+}
+
+// lowerBudget makes what was measured the budget. What was not measured has none any more.
 func lowerBudget(path string, figures []figure) error {
 	b, err := readBudget(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -137,14 +150,8 @@ func lowerBudget(path string, figures []figure) error {
 		return err
 	}
 	text := b.head
-	worst := make(map[key]float64)
 	for _, f := range figures {
-		worst[f.key] = max(worst[f.key], f.Value)
-	}
-	for _, f := range figures {
-		if _, ok := worst[f.key]; ok && budgeted(f) {
-			f.Value = worst[f.key]
-			delete(worst, f.key)
+		if budgeted(f) {
 			value := strconv.FormatFloat(math.Round(f.Value*1000)/1000, 'f', -1, 64)
 			text += strings.Join([]string{value, f.Peer, f.Work, f.Column, f.Unit}, "\t") + "\n"
 		}

@@ -69,7 +69,8 @@ func TestLowerWritesWhatWasMeasured(t *testing.T) {
 		t.Error("not good")
 	}
 	equal(t, read(t, file), head+"431.26\tmytun\tw\tc\t"+insn+"\n0.02\tmytun, whole\tw\tc\tinstructions/byte\n")
-	got, good := runReport(t, options{budget: file}, figures)
+	once := strings.Replace(figures, cost("mytun", "c", insn, 425), "", 1)
+	got, good := runReport(t, options{budget: file}, once)
 	if !good {
 		t.Errorf("what was just written is not kept:\n%s", got)
 	}

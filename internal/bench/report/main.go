@@ -72,6 +72,9 @@ func run(stdout io.Writer, o options, path string) (good bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if o.lower {
+		figures = worst(figures)
+	}
 	all, err := tables(figures)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", path, err)
