@@ -3,6 +3,7 @@
 package mytun
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -96,7 +97,26 @@ func openUp(t testing.TB, c Config) *Tun {
 	if err := tun.Up(); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, func() bool { return routed6(t, host6, name) })
 	return tun
+}
+
+// routed6 tells whether packets to an IPv6 address of the interface find the stack. The kernel
+// says that the address is there, and lets a socket be bound to it, before it routes to it.
+func routed6(t testing.TB, addr netip.Addr, name string) bool {
+	t.Helper()
+	routes, err := os.ReadFile("/proc/net/ipv6_route")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a16 := addr.As16()
+	for line := range strings.Lines(string(routes)) {
+		f := strings.Fields(line)
+		if f[0] == hex.EncodeToString(a16[:]) && f[1] == "80" && f[len(f)-1] == name {
+			return true
+		}
+	}
+	return false
 }
 
 func ip(t testing.TB, args ...string) string {
