@@ -8,8 +8,10 @@ KERNELS ?=
 # How long "make fuzz" is at each of its targets, in seconds.
 FUZZTIME ?= 30s
 
-# What "make profile" looks at: a work of the benchmark, rx (stack to program) or tx (program to stack).
-W ?= rx
+# What "make profile" looks at: a work of the benchmark, rx (stack to program), tx (program to stack), vpn-udp or
+# vpn-tcp (through a tunnel); and by which peer, as the benchmark's tables name it.
+W     ?= rx
+PEERS ?=
 
 # Where the module is built for and installed to; DESTDIR is honoured.
 KREL   ?= $(shell uname -r)
@@ -86,8 +88,8 @@ bench-host: ## as root, where the module is loaded: packets, bits and CPU time a
 	@internal/bench/host.sh
 
 .PHONY: profile
-profile: deps ## where the instructions of a packet go: tables and a flame graph; W=rx, or tx
-	@go run -C internal/bench ./profile -work $(W)
+profile: deps ## where the instructions of a packet go: tables and a flame graph; W=rx, tx, vpn-udp or vpn-tcp
+	@go run -C internal/bench ./profile -work $(W) -peers "$(PEERS)"
 
 .PHONY: format
 format: deps ## put the source into the formats that the tests ask for

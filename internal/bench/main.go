@@ -45,6 +45,8 @@ var works = []struct {
 	// For profiles.
 	{name: "rx", measure: func() { cost(func() way { return toProgram(peers[0], small, batch) }) }, alone: true},
 	{name: "tx", measure: func() { cost(func() way { return toStack(peers[0], small, batch) }) }, alone: true},
+	{name: "vpn-udp", measure: func() { tunnels[0].through(tunnels[0].udp) }, alone: true},
+	{name: "vpn-tcp", measure: func() { tunnels[0].through(tunnels[0].tcp) }, alone: true},
 }
 
 func main() {

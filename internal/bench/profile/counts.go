@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -100,16 +101,20 @@ type profiled struct {
 	usage map[*symbol]*usage
 }
 
-// within leaves what ran in the function, or was called by it.
-func (c *counts) within(syms symbols, function *regexp.Regexp) (*profiled, error) {
+// within leaves what ran in the function, or was called by it, and not by the other one.
+func (c *counts) within(syms symbols, function, not *regexp.Regexp) (*profiled, error) {
 	p := &profiled{root: new(frame), usage: make(map[*symbol]*usage)}
-	chosen := make(map[*symbol]bool)
+	chosen, left := make(map[*symbol]bool), make(map[*symbol]bool)
 	for _, sym := range syms {
 		chosen[sym] = function.MatchString(sym.name)
+		left[sym] = not.MatchString(sym.name)
 	}
 	var frames []*symbol
 	for _, b := range c.blocks {
 		frames = c.stack(syms, b.addr, b.context, frames)
+		if slices.ContainsFunc(frames, func(sym *symbol) bool { return left[sym] }) {
+			continue
+		}
 		outermost := len(frames) - 1
 		for outermost >= 0 && !chosen[frames[outermost]] {
 			outermost--

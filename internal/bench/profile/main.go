@@ -4,17 +4,20 @@
 // modules and the program: a table of functions on the terminal, and a flame graph.
 //
 //	make profile W=rx
+//	make profile W=vpn-udp PEERS=wireguard-go
 //
 // It runs the benchmark in the same virtual machine as "make bench" does, with the plugin of
 // plugin/plugin.c, which counts there all instructions with the calls that led to them, and tells what
 // it does not see. Of these only what ran within the measured function is shown, with all that it calls,
 // in the kernel too; but not what an interrupt or another thread, ksoftirqd for one, did in its
-// place. The rounds that warm up are part of it, and reading the clock is not.
+// place. The rounds that warm up are part of it, and reading the clock is not. Of a tunnel everything is shown
+// that the machine did, from the first packet on, by whatever program, with the end of the tunnel.
 //
 // Functions are those of the symbols: one that the compiler has put into another is part of that one.
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,18 +26,36 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 )
 
 // work is a work of the benchmark.
 type work struct {
+	start    string // the function from whose first call on it is counted; empty: main.main
+	stop     string // and that until whose; empty: to the end
+	not      string // a function that is left out, with all that it calls, a regular expression; empty: none
 	measured string // the function that is timed, a regular expression
 	packet   string // a function that is called once for each packet, a regular expression
+	bytes    int    // or once for so many bytes of a stream, which are told as packets of 1000
 }
 
 var works = map[string]work{
-	"rx": {`^main\.toProgram\.func`, `^udp_sendmsg$`},
-	"tx": {`^main\.toStack\.func1$`, `^udp_queue_rcv_skb$`},
+	"rx":      {measured: `^main\.toProgram\.func`, packet: `^udp_sendmsg$`},
+	"tx":      {measured: `^main\.toStack\.func1$`, packet: `^udp_queue_rcv_skb$`},
+	"vpn-udp": tunneled(`^main\.tunneledPacket$`, 0),
+	"vpn-tcp": tunneled(`^main\.\(\*connection\)\.bulk$`, 4<<20),
 }
+
+// tunneled is all that the machine does, but the looks at its clock.
+func tunneled(packet string, bytes int) work {
+	return work{
+		start: "main.medianCost", stop: "main.report", not: `^main\.(busy|read)$`,
+		measured: `.`, packet: packet, bytes: bytes,
+	}
+}
+
+// vpnText is where the code of example/vpn is put, so that it can be told from the benchmark's.
+const vpnText = 0x40000000
 
 // The programs of the project run from its root, this one from the benchmark's module.
 const root = "../.."
@@ -43,6 +64,7 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("profile: ")
 	name := flag.String("work", "rx", "the `WORK` of the benchmark: its -only")
+	peers := flag.String("peers", "", "the `PEERS` of the benchmark, of which the first is measured")
 	program := flag.String("program", ".", "the benchmark's `DIR`")
 	measured := flag.String("measured", "", "the function that is shown with all that it calls, a `REGEXP`; empty: the work's")
 	packet := flag.String("packet", "", "a function that is called once for each packet, a `REGEXP`; empty: the work's")
@@ -58,13 +80,17 @@ func main() {
 	if w.measured == "" || w.packet == "" {
 		log.Fatalf("work %q is not known here: what is measured of it, and what is called for each packet?", *name)
 	}
-	if err := profile(*name, w, *program, *top); err != nil {
+	if err := profile(*name, *peers, w, *program, *top); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func profile(name string, w work, program string, top int) error {
+func profile(name, peers string, w work, program string, top int) error {
 	measured, err := regexp.Compile(w.measured)
+	if err != nil {
+		return err
+	}
+	not, err := regexp.Compile(cmp.Or(w.not, `^$`)) // no function's name
 	if err != nil {
 		return err
 	}
@@ -76,15 +102,18 @@ func profile(name string, w work, program string, top int) error {
 	if err != nil {
 		return err
 	}
-	counts, syms, err := count(name, program, dir)
+	counts, syms, err := count(name, peers, w, program, dir)
 	if err != nil {
 		return fmt.Errorf("%w\nfiles: %s", err, dir)
 	}
-	p, err := counts.within(syms, measured)
+	p, err := counts.within(syms, measured, not)
 	if err != nil {
 		return fmt.Errorf("%w\nfiles: %s", err, dir)
 	}
 	packets := p.calls(packet)
+	if w.bytes > 0 {
+		packets *= float64(w.bytes) / 1000
+	}
 	if packets == 0 {
 		return fmt.Errorf("%v is never called within what is measured\nfiles: %s", packet, dir)
 	}
@@ -106,8 +135,8 @@ func profile(name string, w work, program string, top int) error {
 }
 
 // count runs the benchmark, and returns what the plugin counted, and the symbols for it.
-func count(name, program, dir string) (*counts, symbols, error) {
-	plugin, bench := filepath.Join(dir, "plugin.so"), filepath.Join(dir, "bench")
+func count(name, peers string, w work, program, dir string) (*counts, symbols, error) {
+	plugin, bench, vpn := filepath.Join(dir, "plugin.so"), filepath.Join(dir, "bench"), filepath.Join(dir, "vpn")
 	kallsyms, counted := filepath.Join(dir, "vm/out/kallsyms"), filepath.Join(dir, "counts")
 	if err := buildPlugin("profile/plugin/plugin.c", plugin); err != nil {
 		return nil, nil, err
@@ -116,17 +145,32 @@ func count(name, program, dir string) (*counts, symbols, error) {
 	if err := run(program, "go", "build", "-trimpath", "-buildvcs=false", "-o", bench, "."); err != nil {
 		return nil, nil, err
 	}
-	syms, err := programSymbols(bench)
+	syms, err := programSymbols(bench, "")
 	if err != nil {
 		return nil, nil, err
 	}
-	start := syms.named("main.main")
-	if start == nil {
-		return nil, nil, fmt.Errorf("%s has no main.main", bench)
+	options := plugin + ",out=" + counted
+	for option, name := range map[string]string{"start": cmp.Or(w.start, "main.main"), "stop": w.stop} {
+		if name == "" {
+			continue
+		}
+		sym := syms.named(name)
+		if sym == nil {
+			return nil, nil, fmt.Errorf("%s has no %s", bench, name)
+		}
+		options += fmt.Sprintf(",%s=%#x", option, sym.addr)
 	}
-	if err := run(root, "go", "run", "./internal/vm", "run", "-icount", "-timeout", "20m", "-file", bench,
-		"-plugin", fmt.Sprintf("%s,start=%#x,out=%s", plugin, start.addr, counted), "-out", filepath.Join(dir, "vm"),
-		"--", "sh", "-c", "bench -only "+name+" && cat /proc/kallsyms >/out/kallsyms"); err != nil {
+	if err := run(filepath.Join(root, "example/vpn"), "go", "build", "-trimpath", "-buildvcs=false",
+		"-ldflags", fmt.Sprintf("-extldflags=-Wl,-Ttext-segment=%#x", vpnText), "-o", vpn, "."); err != nil {
+		return nil, nil, err
+	}
+	vpnSyms, err := programSymbols(vpn, "vpn ")
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := run(root, "go", "run", "./internal/vm", "run", "-icount", "-timeout", "20m", "-file", bench, "-file", vpn,
+		"-plugin", options, "-out", filepath.Join(dir, "vm"),
+		"--", "sh", "-c", `bench -only "$0" -peers "$1" && cat /proc/kallsyms >/out/kallsyms`, name, peers); err != nil {
 		return nil, nil, err
 	}
 	kernel, err := kernelSymbols(kallsyms)
@@ -134,7 +178,7 @@ func count(name, program, dir string) (*counts, symbols, error) {
 		return nil, nil, err
 	}
 	c, err := readCounts(counted)
-	return c, append(syms, kernel...), err
+	return c, slices.Concat(syms, vpnSyms, kernel), err
 }
 
 func buildPlugin(src, dst string) error {

@@ -87,6 +87,9 @@ count 5 ffffffffc0000000 1 5
 count 0 5000 1 1000
 `
 
+// none is no function.
+var none = regexp.MustCompile(`^$`)
+
 func testProfile(t *testing.T) (symbols, *profiled) {
 	t.Helper()
 	c, err := parseCounts(strings.NewReader(testCounts))
@@ -94,7 +97,7 @@ func testProfile(t *testing.T) (symbols, *profiled) {
 		t.Fatal(err)
 	}
 	syms := testSymbols(t)
-	p, err := c.within(syms, regexp.MustCompile(`^main\.work$`))
+	p, err := c.within(syms, regexp.MustCompile(`^main\.work$`), none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +125,25 @@ func TestUsageWithinTheMeasuredFunction(t *testing.T) {
 	}
 }
 
+// What is left out is left out with what it called, and with nothing else.
+func TestLeftOut(t *testing.T) {
+	c, err := parseCounts(strings.NewReader(testCounts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	syms := testSymbols(t)
+	p, err := c.within(syms, regexp.MustCompile(`^main\.work$`), regexp.MustCompile(`^startup$`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := p.usage[syms.named("main.work")]; u.self != 20 || u.total != 26 {
+		t.Errorf("main.work: %+v", *u)
+	}
+	if u := p.usage[syms.named("startup")]; u != nil {
+		t.Errorf("startup: %+v", *u)
+	}
+}
+
 func TestCalls(t *testing.T) {
 	_, p := testProfile(t)
 	f := p.root
@@ -144,7 +166,7 @@ func TestCalls(t *testing.T) {
 
 func TestFunctionThatHasNotRun(t *testing.T) {
 	c := &counts{blocks: []block{{0, 0x2000, 1, 1}}}
-	if _, err := c.within(testSymbols(t), regexp.MustCompile(`^main\.work$`)); err == nil {
+	if _, err := c.within(testSymbols(t), regexp.MustCompile(`^main\.work$`), none); err == nil {
 		t.Error("no error")
 	}
 }

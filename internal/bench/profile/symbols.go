@@ -22,12 +22,13 @@ const (
 	partPackage             // mytun's Go package
 	partKernel
 	partBench // the benchmark itself
-	partGo    // the rest of the program
+	partVPN   // example/vpn
+	partGo    // the rest of these programs
 	partOther // other programs
 	parts
 )
 
-var partNames = [parts]string{"mytun's module", "mytun's Go package", "kernel", "benchmark", "Go runtime and packages", "other programs"}
+var partNames = [parts]string{"mytun's module", "mytun's Go package", "kernel", "benchmark", "example/vpn", "Go runtime and packages", "other programs"}
 
 // symbol is a function.
 type symbol struct {
@@ -36,7 +37,7 @@ type symbol struct {
 	part      part
 }
 
-// symbols are sorted by their addresses: the program's, and after them the kernel's.
+// symbols are sorted by their addresses: the programs', and after them the kernel's.
 type symbols []*symbol
 
 // unknown is where no symbol is: a C library, for one.
@@ -77,7 +78,8 @@ func (s symbols) tidy() symbols {
 	return s
 }
 
-func programSymbols(file string) (symbols, error) {
+// programSymbols is the functions of a Go program; prefix comes before their names.
+func programSymbols(file, prefix string) (symbols, error) {
 	f, err := elf.Open(file)
 	if err != nil {
 		return nil, err
@@ -90,7 +92,7 @@ func programSymbols(file string) (symbols, error) {
 	var s symbols
 	for _, sym := range all {
 		if elf.ST_TYPE(sym.Info) == elf.STT_FUNC && sym.Value != 0 && sym.Size != 0 {
-			s = append(s, &symbol{sym.Value, sym.Value + sym.Size, sym.Name, partOfProgram(sym.Name)})
+			s = append(s, &symbol{sym.Value, sym.Value + sym.Size, prefix + sym.Name, partOfProgram(prefix + sym.Name)})
 		}
 	}
 	return s.tidy(), nil
@@ -98,8 +100,10 @@ func programSymbols(file string) (symbols, error) {
 
 func partOfProgram(name string) part {
 	switch {
-	case strings.HasPrefix(name, "github.com/mytun/mytun"):
+	case strings.HasPrefix(strings.TrimPrefix(name, "vpn "), "github.com/mytun/mytun"):
 		return partPackage
+	case strings.HasPrefix(name, "vpn main."):
+		return partVPN
 	case strings.HasPrefix(name, "main."):
 		return partBench
 	}

@@ -2,10 +2,10 @@
 /*
  * A plugin of QEMU's emulator that counts instructions for each place and each way that led there.
  *
- *	-plugin plugin.so,start=ADDRESS,out=FILE
+ *	-plugin plugin.so,start=ADDRESS,stop=ADDRESS,out=FILE
  *
- * It counts from when the address is executed for the first time, the main function of a program
- * for one, to the machine's end. A virtual machine of one x86-64 CPU only.
+ * It counts from when the first address is executed for the first time, the main function of a program
+ * for one, until the other one is, or to the machine's end. A virtual machine of one x86-64 CPU only.
  *
  * QEMU translates, and runs, code in blocks that no branch leads into or out of but at their ends.
  * Each run of a block adds its instructions to the block's counter, so that no sample is needed,
@@ -61,8 +61,8 @@ static struct table contexts; /* caller's context, return address: a context */
 static struct table counts; /* context, block: runs, instructions */
 
 static const char *out;
-static uint64_t start;
-static bool started;
+static uint64_t start, stop; /* 0: never */
+static bool started, stopped;
 static uint64_t current; /* context; 0 is the empty one */
 
 static struct entry *slot(struct table *t, uint64_t a, uint64_t b)
@@ -120,6 +120,9 @@ static void block_runs(unsigned int cpu, void *packed)
 	if (!started && pc != start)
 		return;
 	started = true;
+	stopped = stopped || (stop && pc == stop);
+	if (stopped)
+		return;
 	e = find(&counts, current, pc);
 	e->v++;
 	e->w += bits >> 48;
@@ -251,6 +254,8 @@ PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *in
 	for (int i = 0; i < argc; i++) {
 		if (!strncmp(argv[i], "start=", 6))
 			start = strtoull(argv[i] + 6, NULL, 0);
+		else if (!strncmp(argv[i], "stop=", 5))
+			stop = strtoull(argv[i] + 5, NULL, 0);
 		else if (!strncmp(argv[i], "out=", 4))
 			out = strdup(argv[i] + 4);
 	}
