@@ -4,28 +4,16 @@ package main
 
 import (
 	"errors"
-	"net"
 	"syscall"
 
 	"github.com/mytun/mytun"
-	"golang.org/x/net/ipv4"
-)
-
-const (
-	// readMessages is how many messages one system call may receive, each of up to 64 KiB or
-	// maxSegments datagrams.
-	readMessages = 32
-
-	// messageStride is the distance of the buffers. It is not a power of two, which would send the
-	// beginnings of all of them to the same few lines of the cache.
-	messageStride = 64<<10 + 64
 )
 
 // A datagram is one that was received and parsed.
 type datagram struct {
 	header
 	nonce, sealed []byte
-	from          net.Addr
+	from          *sockaddr
 }
 
 // inbound receives what the peer sends to one socket and decrypts it straight into the ring of one
@@ -33,37 +21,16 @@ type datagram struct {
 func (t *tunnel) inbound(i int) error {
 	s, c := t.sockets[i], &t.counts[i]
 	in := newDeliverer(t.dev.Queue(i), t.opener, s, c, t.batch)
-	buf := make([]byte, readMessages*messageStride)
-	msgs := make([]ipv4.Message, readMessages)
-	for j := range msgs {
-		msgs[j].Buffers = [][]byte{buf[j*messageStride:][:64<<10]}
-		msgs[j].OOB = make([]byte, oobSize)
-	}
-	for {
-		n, err := s.ReadBatch(msgs, 0)
-		c.received.calls.Add(1)
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return err
-		case err != nil:
-			// An earlier datagram met nobody (ECONNREFUSED), or went astray: the peer may yet come.
-			continue
-		}
-		for j := range msgs[:n] {
-			m := &msgs[j]
-			size := segmentSize(m)
-			for b := m.Buffers[0][:m.N]; len(b) > 0; {
-				end := min(size, len(b))
-				if err := in.add(b[:end], m.Addr); err != nil {
-					return err
-				}
-				b = b[end:]
+	return newReceiver(s, &c.received).run(func(m message) error {
+		for b := m.bytes; len(b) > 0; {
+			end := min(m.size, len(b))
+			if err := in.add(b[:end], m.from); err != nil {
+				return err
 			}
+			b = b[end:]
 		}
-		if err := in.flush(); err != nil {
-			return err
-		}
-	}
+		return nil
+	}, in.flush)
 }
 
 // A deliverer collects datagrams and writes their packets to a queue, a batch at a time.
@@ -84,7 +51,7 @@ func newDeliverer(q *mytun.Queue, o *opener, s *socket, c *counts, n int) *deliv
 }
 
 // add takes one datagram, which must stay as it is until flush.
-func (d *deliverer) add(b []byte, from net.Addr) error {
+func (d *deliverer) add(b []byte, from *sockaddr) error {
 	h, nonce, sealed, ok := parse(b)
 	switch {
 	case !ok:
@@ -117,6 +84,8 @@ func (d *deliverer) flush() error {
 			g, p := &batch[i], &d.pkts[i]
 			plain, v, newest := d.opener.open(p.Data[:0], &g.header, g.nonce, g.sealed)
 			p.Data = plain // empty unless accepted: then Commit gives the record back
+			// What the cipher has proved to be what the peer sent, the stack need not sum up.
+			p.VNet.Flags = mytun.VNetDataValid
 			bytes += uint64(len(plain))
 			d.judge(v, newest, g.from)
 		}
@@ -131,7 +100,7 @@ func (d *deliverer) flush() error {
 }
 
 // judge counts one datagram, and believes its sender's address if it is the newest of its queue.
-func (d *deliverer) judge(v verdict, newest bool, from net.Addr) {
+func (d *deliverer) judge(v verdict, newest bool, from *sockaddr) {
 	d.tally[v]++
 	if newest {
 		d.socket.roam(from)

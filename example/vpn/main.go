@@ -99,7 +99,7 @@ func parseOptions(args []string) (o options, err error) {
 	})
 	f.IntVar(&c.mtu, "mtu", 0, "MTU of the interface, in `bytes`; 0: the largest that needs no fragments")
 	f.IntVar(&c.queues, "queues", 1, "`number` of queues, each with its own socket; the same at both ends is best")
-	f.IntVar(&c.batch, "batch", 128, "`packets` to move at a time, at most")
+	f.IntVar(&c.batch, "batch", 64, "`packets` to move at a time, at most")
 	f.DurationVar(&c.keepalive, "keepalive", 10*time.Second, "`time` between signs of life")
 	f.Func("backend", "mytun: the module's rings; kernel: the kernel's own driver; auto: the former if it is there (default auto)", func(s string) error {
 		for _, b := range []mytun.Backend{mytun.BackendAuto, mytun.BackendRing, mytun.BackendKernel} {

@@ -40,21 +40,22 @@ func putSegmentSize(oob []byte, size int) []byte {
 	return oob
 }
 
-// segmentSize returns the length of the datagrams in a message that was received.
-func segmentSize(m *ipv4.Message) int {
-	for oob := m.OOB[:m.NN]; len(oob) >= unix.SizeofCmsghdr; {
+// segmentSize returns the length of the datagrams in a message of n bytes that was received with these
+// control messages.
+func segmentSize(oob []byte, n int) int {
+	for len(oob) >= unix.SizeofCmsghdr {
 		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
 		if err != nil {
 			break
 		}
 		if h.Level == unix.SOL_UDP && h.Type == unix.UDP_GRO && len(data) >= 4 {
-			if n := int(binary.NativeEndian.Uint32(data)); n > 0 {
-				return n
+			if size := int(binary.NativeEndian.Uint32(data)); size > 0 {
+				return size
 			}
 		}
 		oob = rest
 	}
-	return max(m.N, 1)
+	return max(n, 1)
 }
 
 // row returns how many of the first datagrams can go as one message.

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"unsafe"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
@@ -102,9 +101,8 @@ func FuzzSegmentSize(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0xff}, 2*oobSize), 0)
 	f.Add([]byte{}, 0)
 	f.Fuzz(func(t *testing.T, oob []byte, n int) {
-		m := ipv4.Message{OOB: oob, NN: len(oob), N: max(n, 0)}
-		if size := segmentSize(&m); size < 1 {
-			t.Fatalf("%d bytes in pieces of %d: % x", m.N, size, oob)
+		if size := segmentSize(oob, max(n, 0)); size < 1 {
+			t.Fatalf("%d bytes in pieces of %d: % x", n, size, oob)
 		}
 	})
 }

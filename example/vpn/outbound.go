@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/mytun/mytun"
-	"golang.org/x/net/ipv4"
 )
 
 // outbound takes packets from one queue of the interface, encrypts them where they lie in its ring
@@ -66,19 +65,14 @@ func (t *tunnel) keepalive(closed <-chan struct{}) error {
 // A writer sends datagrams of one goroutine through a socket.
 type writer struct {
 	*socket
+	*sender
 	offload bool // the kernel cuts messages into datagrams
-	msgs    []ipv4.Message
-	oobs    [][]byte // one for each of msgs
 	count   *count
 }
 
 // newWriter returns a writer for up to n datagrams at a time.
 func newWriter(s *socket, n int, c *count) *writer {
-	w := &writer{socket: s, offload: true, msgs: make([]ipv4.Message, n), oobs: make([][]byte, n), count: c}
-	for i := range w.oobs {
-		w.oobs[i] = make([]byte, oobSize)
-	}
-	return w
+	return &writer{socket: s, sender: newSender(s.raw, n), offload: true, count: c}
 }
 
 // write sends datagrams to the peer. One that cannot be sent is lost, and counted. It does not
@@ -90,27 +84,28 @@ func (w *writer) write(datagrams [][]byte) error {
 		return nil
 	}
 	for len(datagrams) > 0 {
-		msgs := w.pack(datagrams, to)
-		n, err := w.WriteBatch(msgs, 0)
+		w.packAll(datagrams, to)
+		n, err := w.send()
 		w.count.calls.Add(1)
-		var packets, bytes uint64
-		for i := range msgs[:max(n, 0)] {
-			packets += uint64(len(msgs[i].Buffers))
-			bytes += uint64(msgs[i].N)
+		sent, bytes := 0, 0
+		for i := range n {
+			sent += w.datagramsOf(i)
 		}
-		bytes -= packets * overhead
-		w.count.packets.Add(packets)
-		w.count.bytes.Add(bytes)
-		datagrams = datagrams[packets:]
+		for _, d := range datagrams[:sent] {
+			bytes += len(d) - overhead
+		}
+		w.count.packets.Add(uint64(sent))
+		w.count.bytes.Add(uint64(bytes))
+		datagrams = datagrams[sent:]
 		switch {
 		case err == nil:
 		case errors.Is(err, net.ErrClosed):
 			return err
-		case len(msgs[0].OOB) > 0 && refusesOffload(err):
+		case w.datagramsOf(0) > 1 && refusesOffload(err):
 			w.offload = false
 		default:
 			// No route, nobody listens there, the queue is full: as if it was lost on the way.
-			lost := len(msgs[0].Buffers)
+			lost := w.datagramsOf(0)
 			w.count.dropped.Add(uint64(lost))
 			datagrams = datagrams[lost:]
 		}
@@ -125,21 +120,15 @@ func refusesOffload(err error) bool {
 	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EMSGSIZE)
 }
 
-// pack makes as few messages of the datagrams as it can.
-func (w *writer) pack(datagrams [][]byte, to net.Addr) []ipv4.Message {
-	n := 0
+// packAll makes as few messages of the datagrams as it can.
+func (w *writer) packAll(datagrams [][]byte, to *sockaddr) {
+	w.reset()
 	for len(datagrams) > 0 {
 		k := 1
 		if w.offload {
 			k = row(datagrams)
 		}
-		m := &w.msgs[n]
-		m.Buffers, m.OOB, m.Addr = datagrams[:k:k], nil, to
-		if k > 1 {
-			m.OOB = putSegmentSize(w.oobs[n], len(datagrams[0]))
-		}
+		w.pack(datagrams[:k], to)
 		datagrams = datagrams[k:]
-		n++
 	}
-	return w.msgs[:n]
 }

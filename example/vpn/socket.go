@@ -36,18 +36,12 @@ const socketBuffer = 4 << 20
 // A socket is the UDP socket of one queue.
 type socket struct {
 	*net.UDPConn
-	batcher
+	raw       syscall.RawConn
 	connected bool
 
 	// Where the peer spoke from last, to this socket and to any of them; nil if not known. Not
 	// used if the socket is connected.
-	peer, anyPeer *atomic.Pointer[net.UDPAddr]
-}
-
-// A batcher moves many datagrams with one system call, recvmmsg or sendmmsg.
-type batcher interface {
-	ReadBatch([]ipv4.Message, int) (int, error)
-	WriteBatch([]ipv4.Message, int) (int, error)
+	peer, anyPeer *atomic.Pointer[sockaddr]
 }
 
 // listen returns n sockets that share the address.
@@ -91,14 +85,19 @@ func connect(address string, n int) ([]*socket, error) {
 func open(n int, one func(first *socket) (net.Conn, error)) ([]*socket, error) {
 	var sockets []*socket
 	var first *socket
-	var anyPeer atomic.Pointer[net.UDPAddr]
+	var anyPeer atomic.Pointer[sockaddr]
 	for range n {
 		c, err := one(first)
 		if err != nil {
 			closeAll(sockets)
 			return nil, err
 		}
-		s := newSocket(c.(*net.UDPConn), &anyPeer)
+		s, err := newSocket(c.(*net.UDPConn), &anyPeer)
+		if err != nil {
+			c.Close()
+			closeAll(sockets)
+			return nil, err
+		}
 		sockets = append(sockets, s)
 		first = sockets[0]
 		if err := s.tune(); err != nil {
@@ -109,14 +108,12 @@ func open(n int, one func(first *socket) (net.Conn, error)) ([]*socket, error) {
 	return sockets, nil
 }
 
-func newSocket(c *net.UDPConn, anyPeer *atomic.Pointer[net.UDPAddr]) *socket {
-	s := &socket{UDPConn: c, connected: c.RemoteAddr() != nil, peer: new(atomic.Pointer[net.UDPAddr]), anyPeer: anyPeer}
-	if s.isIPv4() {
-		s.batcher = ipv4.NewPacketConn(c)
-	} else {
-		s.batcher = ipv6.NewPacketConn(c)
+func newSocket(c *net.UDPConn, anyPeer *atomic.Pointer[sockaddr]) (*socket, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
 	}
-	return s
+	return &socket{UDPConn: c, raw: raw, connected: c.RemoteAddr() != nil, peer: new(atomic.Pointer[sockaddr]), anyPeer: anyPeer}, nil
 }
 
 func closeAll(sockets []*socket) {
@@ -171,12 +168,12 @@ func steer(sockets []*socket) error {
 	})
 }
 
-// destination is what a Message of this socket needs as address, and whether there is one.
-func (s *socket) destination() (net.Addr, bool) {
+// destination is where to send to, nil if the socket knows, and whether there is one.
+func (s *socket) destination() (*sockaddr, bool) {
 	if s.connected {
 		return nil, true
 	}
-	for _, p := range []*atomic.Pointer[net.UDPAddr]{s.peer, s.anyPeer} {
+	for _, p := range []*atomic.Pointer[sockaddr]{s.peer, s.anyPeer} {
 		if peer := p.Load(); peer != nil {
 			return peer, true
 		}
@@ -185,14 +182,14 @@ func (s *socket) destination() (net.Addr, bool) {
 }
 
 // roam notes from where the peer has spoken to this socket.
-func (s *socket) roam(from net.Addr) {
-	now, ok := from.(*net.UDPAddr)
-	if s.connected || !ok {
+func (s *socket) roam(from *sockaddr) {
+	if s.connected {
 		return
 	}
-	if was := s.peer.Load(); was == nil || was.Port != now.Port || !was.IP.Equal(now.IP) || was.Zone != now.Zone {
-		s.peer.Store(now)
-		s.anyPeer.Store(now)
+	if was := s.peer.Load(); was == nil || *was != *from {
+		now := *from
+		s.peer.Store(&now)
+		s.anyPeer.Store(&now)
 	}
 }
 
@@ -219,13 +216,7 @@ func (s *socket) pathMTU() (mtu, headers int) {
 	return mtu, headers
 }
 
-func (s *socket) control(f func(fd int) error) error {
-	c, err := s.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return control(c, f)
-}
+func (s *socket) control(f func(fd int) error) error { return control(s.raw, f) }
 
 func control(c syscall.RawConn, f func(fd int) error) error {
 	var ferr error

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"net"
 	"testing"
 	"time"
 
-	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
 )
 
 // Each queue of the peer is received on the socket of the same number, and answered to where it
@@ -76,11 +78,11 @@ func TestRoam(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeAll(in)
-	first, second := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2), Port: 1}, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 3), Port: 1}
-	for _, from := range []*net.UDPAddr{first, second} {
+	for host := range byte(3) {
+		from := &sockaddr{raw: unix.RawSockaddrInet6{Family: unix.AF_INET, Port: 1, Addr: [16]byte{host}}, len: 16}
 		in[0].roam(from)
 		for i, s := range in { // socket 1 heard nothing and takes what socket 0 knows
-			if to, ok := s.destination(); !ok || to != net.Addr(from) {
+			if to, ok := s.destination(); !ok || *to != *from || to == from {
 				t.Errorf("socket %d sends to %v, want %v", i, to, from)
 			}
 		}
@@ -114,18 +116,24 @@ func read(t *testing.T, s *socket, n int) (messages int, datagrams [][]byte) {
 	if err := s.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	for len(datagrams) < n {
-		msgs := []ipv4.Message{{Buffers: [][]byte{make([]byte, 64<<10)}, OOB: make([]byte, oobSize)}}
-		if _, err := s.ReadBatch(msgs, 0); err != nil {
-			t.Fatalf("after %d of %d datagrams: %v", len(datagrams), n, err)
-		}
+	var c count
+	enough := errors.New("enough")
+	err := newReceiver(s, &c).run(func(m message) error {
 		messages++
-		s.roam(msgs[0].Addr)
-		size := segmentSize(&msgs[0])
-		for b := msgs[0].Buffers[0][:msgs[0].N]; len(b) > 0; {
-			end := min(size, len(b))
+		s.roam(m.from)
+		for b := bytes.Clone(m.bytes); len(b) > 0; {
+			end := min(m.size, len(b))
 			datagrams, b = append(datagrams, b[:end]), b[end:]
 		}
+		return nil
+	}, func() error {
+		if len(datagrams) < n {
+			return nil
+		}
+		return enough
+	})
+	if err != enough {
+		t.Fatalf("after %d of %d datagrams: %v", len(datagrams), n, err)
 	}
 	return messages, datagrams
 }

@@ -494,11 +494,8 @@ func TestFlowKeepsItsQueue(t *testing.T) {
 	})
 }
 
-// Under load there are fewer allocations than packets, by far.
+// Under load there are hardly any allocations: those of the test, of which there are some for each megabyte.
 func TestHotPathDoesNotAllocate(t *testing.T) {
-	if cutsSegments(t) {
-		t.Skip("this kernel gives each datagram by itself, and ReadBatch an address with each")
-	}
 	backends(t, func(t *testing.T, b mytun.Backend) {
 		s := tunnelOver(t, b, right4, 1)
 		server, client := s.tcp(t, inner4)
@@ -521,11 +518,9 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 		}
 		runtime.ReadMemStats(&after)
 		packets := s.listener.totals().receivedPackets - count
-		// Some are for each message of the kernel, which is many packets: the address that ReadBatch
-		// returns.
 		allocs := after.Mallocs - before.Mallocs
 		t.Logf("%d allocations for %d packets", allocs, packets)
-		if allocs > packets/2 {
+		if allocs > packets/20 {
 			t.Errorf("%d allocations for %d packets", allocs, packets)
 		}
 	})
