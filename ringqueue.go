@@ -312,7 +312,7 @@ func (m *ringQueue) writeBatch(pkts [][]byte) (int, error) {
 		m.txStats.TXBytes += bytes
 		m.txMu.Unlock()
 		if bell {
-			if err := m.ring(); err != nil {
+			if err := m.ring(n); err != nil {
 				return done, err
 			}
 		}
@@ -345,7 +345,7 @@ func (m *ringQueue) writePackets(pkts []Packet) (int, error) {
 		m.txStats.TXBytes += bytes
 		m.txMu.Unlock()
 		if bell {
-			if err := m.ring(); err != nil {
+			if err := m.ring(n); err != nil {
 				return done, err
 			}
 		}
@@ -380,7 +380,7 @@ func (m *ringQueue) write(b []byte) error {
 		m.txMu.Unlock()
 		switch {
 		case bell:
-			return m.ring()
+			return m.ring(1)
 		case rec != nil || err != nil:
 			return err
 		}
@@ -426,7 +426,7 @@ func (m *ringQueue) commit(pkts []Packet) error {
 		return net.ErrClosed
 	}
 	if bell {
-		return m.ring()
+		return m.ring(n)
 	}
 	return m.state(m.tx.flags())
 }
@@ -459,19 +459,22 @@ func (m *ringQueue) waitWrite(size int) error {
 	return m.reason(m.raw.Write(m.txPark))
 }
 
-// fewBytes is how much of the ring the stack takes in about the 20 microseconds after
-// which Go's scheduler looks who is in a system call: two large packets. Of the
-// smallest it is 85, which take some five times as long.
-const fewBytes = 4096
+// So many packets, and so many bytes, the stack takes in some 20 to 60 microseconds: a burst
+// of the smallest, or of the pieces of 64 KiB of a flow. Go's scheduler looks after 20 who
+// is in a system call.
+const (
+	fewPackets = 64
+	fewBytes   = 128 << 10
+)
 
-// ring rings the doorbell. It runs in RawConn.Control, so that the file
-// cannot be closed meanwhile; Close waits for it, and it does not block.
-func (m *ringQueue) ring() error {
+// ring rings the doorbell for packets that were just written. It runs in RawConn.Control,
+// so that the file cannot be closed meanwhile; Close waits for it, and it does not block.
+func (m *ringQueue) ring(packets int) error {
 	m.bellMu.Lock()
 	defer m.bellMu.Unlock()
 	// Others may have written more, or write it now: then the kernel goes on for as
 	// long as a softirq may.
-	m.bellFew = !m.direct && m.tx.pending() <= fewBytes
+	m.bellFew = !m.direct && packets <= fewPackets && m.tx.pending() <= fewBytes
 	m.bells++
 	err := m.raw.Control(m.bell)
 	if err == nil {

@@ -187,7 +187,7 @@ func TestRootDamagedRingIsAFault(t *testing.T) {
 	})
 	parked(t, q, rxParks, 0)
 	q.raw().tx.prod.Pos = 8 // between two positions
-	if err := q.raw().ring(); err != ErrFault {
+	if err := q.raw().ring(1); err != ErrFault {
 		t.Errorf("doorbell: %v", err)
 	}
 	if r := await(t, c); !errors.Is(r.err, ErrFault) {

@@ -69,8 +69,8 @@ func Unmap(b []byte) error { return unix.Munmap(b) }
 func Doorbell(fd int) error { return ioctl(fd, uapi.IocDoorbell, nil) }
 
 // DoorbellFew is Doorbell for so few packets that the scheduler is not told. What
-// it is told has its price: for one packet, waking the thread that watches over system
-// calls costs more than the packet.
+// it is told has its price: waking the thread that watches over system calls costs
+// more than a small packet, and that thread then looks every 20 microseconds.
 func DoorbellFew(fd int) error {
 	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uapi.IocDoorbell), 0)
 	if errno != 0 {
