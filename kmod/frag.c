@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Memory for the heads of small packets: pieces of a few large pages that a queue uses in
- * turn. A page whose pieces have all been freed when its turn comes is used again as it is;
- * one that has not is left to those who hold its pieces, and a new one takes its place.
+ * turn. A page whose pieces have all been freed when its turn comes is used again as it is. If
+ * they have not, the queue takes one page more, so that it has as many as its packets need until
+ * they have been read. When it has all that it may keep, the page is left to those who hold its
+ * pieces, and a new one takes its place.
  *
  * Against napi_alloc_frag() this saves going to the page allocator, and, on kernels that
  * clear each page they hand out (init_on_alloc, Debian's default), clearing as many bytes
@@ -37,22 +39,35 @@ static struct page *mytun_frag_page(void)
 	return page;
 }
 
+/*
+ * Somebody holds pieces. Who freed one did so with an atomic operation that orders its use before;
+ * our writes are ordered behind this look by depending on it.
+ */
+static bool mytun_frag_busy(const struct mytun_frag_page *p)
+{
+	return page_ref_count(p->page) != p->share;
+}
+
+static void mytun_frag_drain(struct mytun_frag_page *p)
+{
+	__page_frag_cache_drain(p->page, p->share);
+	p->page = NULL;
+}
+
 /* The next page takes its turn. */
 static bool mytun_frag_turn(struct mytun_frags *f)
 {
 	struct mytun_frag_page *p;
 
-	f->turn = (f->turn + 1) % ARRAY_SIZE(f->pages);
-	p = &f->pages[f->turn];
 	f->left = 0;
-	/* Whoever freed a piece did so with an atomic operation that orders its use before;
-	 * our writes are ordered behind this look by depending on it. Of the reserves
-	 * for emergencies nothing is kept.
-	 */
-	if (p->page && (page_ref_count(p->page) != p->share || page_is_pfmemalloc(p->page))) {
-		__page_frag_cache_drain(p->page, p->share);
-		p->page = NULL;
-	}
+	f->turn = f->turn + 1 < f->used ? f->turn + 1 : 0;
+	if (!f->used || (f->used < ARRAY_SIZE(f->pages) && f->pages[f->turn].page &&
+			 mytun_frag_busy(&f->pages[f->turn])))
+		f->turn = f->used++;
+	p = &f->pages[f->turn];
+	/* Of the reserves for emergencies nothing is kept. */
+	if (p->page && (mytun_frag_busy(p) || page_is_pfmemalloc(p->page)))
+		mytun_frag_drain(p);
 	if (p->page) {
 		page_ref_add(p->page, MYTUN_FRAG_SHARE - p->share);
 	} else {
@@ -87,7 +102,7 @@ void mytun_frags_free(struct mytun_frags *f)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(f->pages); i++)
+	for (i = 0; i < f->used; i++)
 		if (f->pages[i].page)
-			__page_frag_cache_drain(f->pages[i].page, f->pages[i].share);
+			mytun_frag_drain(&f->pages[i]);
 }

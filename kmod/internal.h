@@ -125,17 +125,19 @@ struct mytun_ring_rx {
  * @begin: of the page whose turn it is
  * @left:  bytes of it that are not given out
  * @turn:  its index
- * @pages: the page, and what is left of our share of its references. Four hold more than
- *         a poll's worth of small packets, and are little enough to be kept for nothing.
+ * @used:  how many pages take turns
+ * @pages: the page, and what is left of our share of its references. Eight hold some 130
+ *         packets of an Ethernet's size: three bursts of 64 KiB of a stream.
  */
 struct mytun_frags {
 	u8 *begin;
 	unsigned int left;
 	unsigned int turn;
+	unsigned int used;
 	struct mytun_frag_page {
 		struct page *page;
 		int share;
-	} pages[4];
+	} pages[8];
 };
 
 /**
