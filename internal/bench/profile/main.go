@@ -7,11 +7,11 @@
 //	make profile W=vpn-udp PEERS=wireguard-go
 //
 // It runs the benchmark in the same virtual machine as "make bench" does, with the plugin of
-// plugin/plugin.c, which counts there all instructions with the calls that led to them, and tells what
+// plugin/src/profile.c, which counts there all instructions with the calls that led to them, and tells what
 // it does not see. Of these only what ran within the measured function is shown, with all that it calls,
 // in the kernel too; but not what an interrupt or another thread, ksoftirqd for one, did in its
-// place. The rounds that warm up are part of it, and reading the clock is not. Of a tunnel everything is shown
-// that the machine did, from the first packet on, by whatever program, with the end of the tunnel.
+// place. The rounds that warm up are part of it, and reading the clock is not. Of a tunnel all is shown
+// that the machine did from the first packet that is measured to the last one, by whatever program.
 //
 // Functions are those of the symbols: one that the compiler has put into another is part of that one.
 package main
@@ -23,10 +23,11 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+
+	"github.com/mytun/mytun/internal/bench/plugin"
 )
 
 // work is a work of the benchmark.
@@ -36,7 +37,7 @@ type work struct {
 	not      string // a function that is left out, with all that it calls, a regular expression; empty: none
 	measured string // the function that is timed, a regular expression
 	packet   string // a function that is called once for each packet, a regular expression
-	bytes    int    // or once for so many bytes of a stream, which are told as packets of 1000
+	bytes    int    // or once for so many bytes of a stream
 }
 
 var works = map[string]work{
@@ -75,7 +76,7 @@ func main() {
 		w.measured = *measured
 	}
 	if *packet != "" {
-		w.packet = *packet
+		w.packet, w.bytes = *packet, 0
 	}
 	if w.measured == "" || w.packet == "" {
 		log.Fatalf("work %q is not known here: what is measured of it, and what is called for each packet?", *name)
@@ -110,9 +111,9 @@ func profile(name, peers string, w work, program string, top int) error {
 	if err != nil {
 		return fmt.Errorf("%w\nfiles: %s", err, dir)
 	}
-	packets := p.calls(packet)
+	packets, unit := p.calls(packet), "packet"
 	if w.bytes > 0 {
-		packets *= float64(w.bytes) / 1000
+		packets, unit = packets*float64(w.bytes)/1000, "1000 bytes"
 	}
 	if packets == 0 {
 		return fmt.Errorf("%v is never called within what is measured\nfiles: %s", packet, dir)
@@ -123,11 +124,11 @@ func profile(name, peers string, w work, program string, top int) error {
 		return err
 	}
 	defer f.Close()
-	title := fmt.Sprintf("%s: %.0f guest instructions per packet", name, float64(p.root.total)/packets)
+	title := fmt.Sprintf("%s: %.0f guest instructions per %s", name, float64(p.root.total)/packets, unit)
 	if err := errors.Join(writeFlame(f, p.root, packets, title), f.Close()); err != nil {
 		return err
 	}
-	if err := writeTables(os.Stdout, p, packets, top); err != nil {
+	if err := writeTables(os.Stdout, p, packets, unit, top); err != nil {
 		return err
 	}
 	fmt.Printf("\nflame graph: %s\n", svg)
@@ -136,42 +137,39 @@ func profile(name, peers string, w work, program string, top int) error {
 
 // count runs the benchmark, and returns what the plugin counted, and the symbols for it.
 func count(name, peers string, w work, program, dir string) (*counts, symbols, error) {
-	plugin, bench, vpn := filepath.Join(dir, "plugin.so"), filepath.Join(dir, "bench"), filepath.Join(dir, "vpn")
+	so, bench, vpn := filepath.Join(dir, "plugin.so"), filepath.Join(dir, "bench"), filepath.Join(dir, "vpn")
 	kallsyms, counted := filepath.Join(dir, "vm/out/kallsyms"), filepath.Join(dir, "counts")
-	if err := buildPlugin("profile/plugin/plugin.c", plugin); err != nil {
+	if err := errors.Join(plugin.Build("profile", so), plugin.BuildProgram(program, bench),
+		plugin.BuildProgram(filepath.Join(root, "example/vpn"), vpn,
+			"-ldflags", fmt.Sprintf("-extldflags=-Wl,-Ttext-segment=%#x", vpnText))); err != nil {
 		return nil, nil, err
 	}
-	// As internal/vm builds it, so that it lies in memory as it does in "make bench".
-	if err := run(program, "go", "build", "-trimpath", "-buildvcs=false", "-o", bench, "."); err != nil {
+	options := so + ",out=" + counted
+	for option, name := range map[string]string{"start": cmp.Or(w.start, "main.main"), "stop": w.stop} {
+		if name == "" {
+			continue
+		}
+		addr, err := plugin.Address(bench, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		options += fmt.Sprintf(",%s=%#x", option, addr)
+	}
+	if err := plugin.Run(root, "go", "run", "./internal/vm", "run", "-icount", "-timeout", "20m", "-file", bench, "-file", vpn,
+		"-plugin", options, "-out", filepath.Join(dir, "vm"),
+		"--", "sh", "-c", `bench -only "$0" -peers "$1" && cat /proc/kallsyms >/out/kallsyms`, name, peers); err != nil {
 		return nil, nil, err
 	}
 	syms, err := programSymbols(bench, "")
 	if err != nil {
 		return nil, nil, err
 	}
-	options := plugin + ",out=" + counted
-	for option, name := range map[string]string{"start": cmp.Or(w.start, "main.main"), "stop": w.stop} {
-		if name == "" {
-			continue
-		}
-		sym := syms.named(name)
-		if sym == nil {
-			return nil, nil, fmt.Errorf("%s has no %s", bench, name)
-		}
-		options += fmt.Sprintf(",%s=%#x", option, sym.addr)
-	}
-	if err := run(filepath.Join(root, "example/vpn"), "go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags", fmt.Sprintf("-extldflags=-Wl,-Ttext-segment=%#x", vpnText), "-o", vpn, "."); err != nil {
-		return nil, nil, err
-	}
 	vpnSyms, err := programSymbols(vpn, "vpn ")
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := run(root, "go", "run", "./internal/vm", "run", "-icount", "-timeout", "20m", "-file", bench, "-file", vpn,
-		"-plugin", options, "-out", filepath.Join(dir, "vm"),
-		"--", "sh", "-c", `bench -only "$0" -peers "$1" && cat /proc/kallsyms >/out/kallsyms`, name, peers); err != nil {
-		return nil, nil, err
+	if vpnSyms[0].addr < vpnText {
+		return nil, nil, fmt.Errorf("example/vpn lies where the benchmark does: is cgo off? it is what has a linker that can move it")
 	}
 	kernel, err := kernelSymbols(kallsyms)
 	if err != nil {
@@ -179,18 +177,4 @@ func count(name, peers string, w work, program, dir string) (*counts, symbols, e
 	}
 	c, err := readCounts(counted)
 	return c, slices.Concat(syms, vpnSyms, kernel), err
-}
-
-func buildPlugin(src, dst string) error {
-	return run(".", "gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden",
-		"-shared", "-fPIC", "-o", dst, src)
-}
-
-func run(dir, name string, args ...string) error {
-	cmd := exec.Command(name, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
 }

@@ -51,14 +51,6 @@ func (s symbols) at(addr uint64) *symbol {
 	return s[i]
 }
 
-func (s symbols) named(name string) *symbol {
-	i := slices.IndexFunc(s, func(sym *symbol) bool { return sym.name == name })
-	if i < 0 {
-		return nil
-	}
-	return s[i]
-}
-
 // tidy sorts them, and leaves one for each address: the first by name of those that begin with the
 // fewest underscores. One without an end ends where the next begins.
 func (s symbols) tidy() symbols {

@@ -14,14 +14,14 @@ import (
 
 // writeTables tells the instructions of one packet: by what they belong to, by the functions that have
 // the most of them, and all functions of mytun.
-func writeTables(w io.Writer, p *profiled, packets float64, top int) error {
+func writeTables(w io.Writer, p *profiled, packets float64, unit string, top int) error {
 	var b bytes.Buffer
 	all := float64(p.root.total)
 	var sums [parts]uint64
 	for sym, u := range p.usage {
 		sums[sym.part] += u.self
 	}
-	fmt.Fprintf(&b, "\nguest instructions per packet, of %.0f packets\n", packets)
+	fmt.Fprintf(&b, "\nguest instructions per %s, of %.0f of them\n", unit, packets)
 	for part, sum := range sums {
 		if sum > 0 {
 			fmt.Fprintf(&b, "%8.1f  %5.1f %%  %s\n", float64(sum)/packets, 100*float64(sum)/all, partNames[part])
@@ -44,7 +44,7 @@ func writeTables(w io.Writer, p *profiled, packets float64, top int) error {
 		title     string
 		functions []*symbol
 	}{{"the most", some}, {"mytun's own", own}} {
-		fmt.Fprintf(&b, "\n%8s  %7s  %8s  %7s  %s\n", "per pkt", "share", "with all", "calls", "function: "+t.title)
+		fmt.Fprintf(&b, "\n%8s  %7s  %8s  %7s  %s\n", "self", "share", "with all", "calls", "function: "+t.title)
 		for _, sym := range t.functions {
 			u := p.usage[sym]
 			fmt.Fprintf(&b, "%8.1f  %5.1f %%  %8.1f  %7.3f  %s\n", float64(u.self)/packets, 100*float64(u.self)/all,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The part of QEMU's plugin API that plugin.c uses: version 1, as QEMU 7.2 documents it in
+ * The part of QEMU's plugin API that is used here: version 1, as QEMU 7.2 documents it in
  * docs/devel/tcg-plugins.rst. Debian 12 does not package the header of its QEMU, hence this one.
  */
 #ifndef PLUGIN_H
@@ -61,5 +61,6 @@ const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
+unsigned int qemu_plugin_mem_size_shift(qemu_plugin_meminfo_t info);
 
 #endif

@@ -28,6 +28,9 @@
  *   the caller of what it interrupts; the program that reads the file cuts there.
  * - The context after a return through a place that no call is known of, since it is older than
  *   the start or since Go has moved its stack: it is the empty one, until a known call returns.
+ * - That two programs have stacks at the same address, as those of Go have: one that waits may
+ *   go on in the context of another, so that what is said to be called by whom is not
+ *   quite true of several programs. What each function has for itself is.
  * - That some calls are never meant to return: those that fill the processor's predictor of returns
  *   on a switch between tasks seem to be nested, until the next return.
  * - Time: an instruction that misses the cache counts as any other. A block that a page fault
