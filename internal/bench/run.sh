@@ -21,7 +21,9 @@ measure all
 # The clock of two emulated processors says who is faster, and not how fast.
 machine=(-smp 2 -threads)
 measure ratios -only ratios
-cat "$dir"/{all,ratios}/out/figures.jsonl >"$dir/figures.jsonl"
+# What is stored for a packet counts another machine, see the command.
+go run -C internal/bench ./copies -kernel "$kernel" "$dir/copies.jsonl"
+cat "$dir"/{all/out/figures,copies,ratios/out/figures}.jsonl >"$dir/figures.jsonl"
 if [ "$kernel" = "$MAIN_KERNEL" ]; then
 	out=${OUT:-doc/bench}
 else
@@ -38,10 +40,10 @@ echo "tables and plots: $out"
 [ "$kernel" = "$MAIN_KERNEL" ] || exit 0
 
 machine=(-icount)
-measure mytun -only "$BUDGETED" -peers mytun >/dev/null
+measure mytun "${BUDGETED[@]}" >/dev/null
 if [ "${LOWER:-}" ]; then
 	for again in second third; do
-		measure $again -only "$BUDGETED" -peers mytun >/dev/null
+		measure $again "${BUDGETED[@]}" >/dev/null
 	done
 	cat "$dir"/{mytun,second,third}/out/figures.jsonl >"$dir/worst.jsonl"
 	"$dir/report" -budget internal/bench/budget.txt -lower "$dir/worst.jsonl" >/dev/null

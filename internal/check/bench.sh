@@ -10,8 +10,8 @@ exec >"$results/bench.lines"
 
 # The same run as internal/bench/run.sh makes for the budget: with other peers in it the kernel's memory
 # lies otherwise, which is worth a percent.
-if "$VM" run -q -icount -go internal/bench -out "$results/bench" -timeout 20m -- \
-	bench -only "$BUDGETED" -peers mytun 2>"$results/bench.log"; then
+if "$VM" run -q -icount -go internal/bench -go example/vpn -out "$results/bench" -timeout 20m -- \
+	bench "${BUDGETED[@]}" 2>"$results/bench.log"; then
 	go run -C internal/bench ./report -budget budget.txt "$results/bench/out/figures.jsonl" || true
 else
 	echo "not ok bench: it could not be run"

@@ -27,9 +27,9 @@ MISSING=3
 # shellcheck disable=SC2034
 OF_MODULE='abi|scribble|load|fail|abifuzz|mytun|csrc|module|permissions|selftest|outlive'
 
-# The works of the benchmark whose figures have a budget.
+# The works of the benchmark whose figures have a budget, and the peers.
 # shellcheck disable=SC2034
-BUDGETED=udp,tcp,relay,ping
+BUDGETED=(-only udp,tcp,relay,ping,vpn -peers 'mytun;example/vpn on mytun')
 
 # kernels: all that there are, or those of $KERNELS.
 kernels() {

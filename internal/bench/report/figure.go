@@ -54,4 +54,6 @@ func isRate(unit string) bool {
 }
 
 // isMytun tells the project's own peers, which differ in how they use it, from all others.
-func isMytun(peer string) bool { return strings.HasPrefix(peer, "mytun") }
+func isMytun(peer string) bool {
+	return strings.HasPrefix(peer, "mytun") || strings.HasSuffix(peer, " on mytun")
+}
