@@ -3,7 +3,11 @@
 package main
 
 import (
+	"errors"
+	"net"
+	"os"
 	"syscall"
+	"time"
 	"unsafe" // recvmmsg and sendmmsg take addresses of addresses
 
 	"golang.org/x/sys/unix"
@@ -19,8 +23,9 @@ import (
 // What is over soon: as little as this takes the kernel about as long to copy, and to take through the network
 // stack in pieces of up to 64 KiB, as Go's scheduler waits before it looks.
 const (
-	briefBytes    = 128 << 10
-	briefMessages = 8
+	briefBytes     = 128 << 10
+	briefMessages  = 8
+	briefDatagrams = 64
 )
 
 // A sockaddr is a socket's address as the kernel writes and reads it, of IPv4 or IPv6. Two are the
@@ -36,15 +41,17 @@ type mmsghdr struct {
 	n uint32
 }
 
-// mmsg calls recvmmsg or sendmmsg. quick is true where the call is over soon.
-func mmsg(number, fd uintptr, messages []mmsghdr, quick bool) (n int, errno syscall.Errno) {
-	call := syscall.Syscall6
-	if quick {
-		call = syscall.RawSyscall6
-	}
+// mmsg calls recvmmsg or sendmmsg. brief is true where the call is over soon.
+func mmsg(number, fd uintptr, messages []mmsghdr, brief bool) (n int, errno syscall.Errno) {
 	for {
-		r, _, errno := call(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(messages))), uintptr(len(messages)),
-			syscall.MSG_DONTWAIT, 0, 0)
+		var r uintptr
+		if brief {
+			r, _, errno = syscall.RawSyscall6(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(messages))), uintptr(len(messages)),
+				syscall.MSG_DONTWAIT, 0, 0)
+		} else {
+			r, _, errno = syscall.Syscall6(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(messages))), uintptr(len(messages)),
+				syscall.MSG_DONTWAIT, 0, 0)
+		}
 		if errno != syscall.EINTR {
 			return int(r), errno
 		}
@@ -60,11 +67,11 @@ type receiver struct {
 	bufs  [][]byte
 	froms []sockaddr
 	oobs  [][]byte
-	quick bool // the last time there was little
+	brief bool // the last time there was little
 }
 
 // A message is a datagram, or several of one length that came in a row, see offload.go. What it points to is
-// valid until the next is received.
+// valid until done returns, see receiver.run.
 type message struct {
 	bytes []byte
 	size  int // of each datagram but the last
@@ -116,40 +123,49 @@ func (r *receiver) prepare(n int) {
 	}
 }
 
-// run calls take for each message that comes and done after each system call's, until one of them fails
-// or the socket is closed, and returns that error.
+// run calls take for each message that comes, and done after those of each system call, until one of them
+// fails, the socket is closed or its deadline passes, and returns that error.
 //
-// All of it is one RawConn.Read, which waits whenever its function returns false, and forgets nothing
-// that has come since it began: so when a call has taken all that there was, no other one is needed to
-// learn that there is no more.
-func (r *receiver) run(take func(m message) error, done func() error) (err error) {
-	readErr := r.conn.Read(func(fd uintptr) bool {
-		for {
-			n, errno := mmsg(unix.SYS_RECVMMSG, fd, r.hdrs, r.quick)
-			r.count.calls.Add(1)
-			switch errno {
-			case 0:
-			case syscall.EAGAIN:
-				return false
-			default:
-				// An earlier datagram met nobody (ECONNREFUSED), or went astray: the peer may yet come.
-				continue
-			}
-			if err = r.give(n, take); err == nil {
-				err = done()
-			}
-			if err != nil {
-				return true
-			}
-			if n < len(r.hdrs) {
-				return false
-			}
+// The function that RawConn.Read is given returns false when a call has taken all that there was: Read then
+// waits, and has missed nothing that came since it began, so that no other call is needed to learn that there is no
+// more. It returns true when there may be more, so that Read sees whether the socket has been closed.
+func (r *receiver) run(take func(m message) error, done func() error) error {
+	var err error
+	var refused bool
+	receive := func(fd uintptr) bool {
+		hdrs := r.hdrs
+		if r.brief {
+			hdrs = hdrs[:briefMessages]
 		}
-	})
-	if err == nil {
-		err = readErr
+		n, errno := mmsg(unix.SYS_RECVMMSG, fd, hdrs, r.brief)
+		switch errno {
+		case 0:
+		case syscall.EAGAIN:
+			return false
+		default:
+			refused = true
+			return true
+		}
+		r.count.calls.Add(1)
+		if err = r.give(n, take); err == nil {
+			err = done()
+		}
+		return err != nil || n == len(hdrs)
 	}
-	return err
+	for {
+		readErr := r.conn.Read(receive)
+		switch {
+		case err != nil:
+			return err
+		case errors.Is(readErr, net.ErrClosed) || errors.Is(readErr, os.ErrDeadlineExceeded):
+			return readErr
+		case refused || readErr != nil:
+			// An earlier datagram met nobody (ECONNREFUSED), or went astray, which may also be all that the
+			// poller sees of the socket, and takes for its end. The peer may yet come.
+			refused = false
+			time.Sleep(time.Millisecond)
+		}
+	}
 }
 
 func (r *receiver) give(n int, take func(m message) error) error {
@@ -166,7 +182,7 @@ func (r *receiver) give(n int, take func(m message) error) error {
 			return err
 		}
 	}
-	r.quick = total <= briefBytes
+	r.brief = total <= briefBytes
 	r.prepare(n)
 	return nil
 }
@@ -192,8 +208,8 @@ func newSender(conn syscall.RawConn, n int) *sender {
 		s.oobs[i] = make([]byte, oobSize)
 	}
 	s.call = func(fd uintptr) bool {
-		quick := s.bytes <= briefBytes && s.messages <= briefMessages
-		s.sent, s.errno = mmsg(unix.SYS_SENDMMSG, fd, s.hdrs[:s.messages], quick)
+		brief := s.bytes <= briefBytes && s.messages <= briefMessages && s.datagrams <= briefDatagrams
+		s.sent, s.errno = mmsg(unix.SYS_SENDMMSG, fd, s.hdrs[:s.messages], brief)
 		return s.errno != syscall.EAGAIN
 	}
 	return s
