@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mytun/mytun/internal/sys"
 	"github.com/mytun/mytun/internal/uapi"
 )
 
@@ -39,7 +40,7 @@ type kernelQueue struct {
 	wrMu     sync.Mutex
 	wrData   []byte         // wrMu: the packet that the writer inside writes
 	wrHdr    [vnetSize]byte // wrMu: its header
-	wrVec    [2][]byte      // wrMu: both
+	wrVec    [2]unix.Iovec  // wrMu: both
 	wrErr    error          // wrMu
 	writable func(fd uintptr) bool
 	sendNow  func(fd uintptr)
@@ -58,7 +59,8 @@ func newKernelQueue(fd int, name string, tap, vnet bool, head, tail int) (*kerne
 		return nil, err
 	}
 	q.pool.size = head + kernelPacketMax + tail
-	q.wrVec[0] = q.wrHdr[:]
+	q.wrVec[0].Base = &q.wrHdr[0]
+	q.wrVec[0].SetLen(len(q.wrHdr))
 	q.readable = q.drain
 	q.writable = q.send
 	q.sendNow = func(fd uintptr) {
@@ -84,7 +86,7 @@ func (q *kernelQueue) drain(fd uintptr) bool {
 			// Before the packet, in the headroom or what is in front of that.
 			from -= vnetSize
 		}
-		n, err := unix.Read(int(fd), whole[from:poolFront+q.head+kernelPacketMax])
+		n, err := sys.Read(int(fd), whole[from:poolFront+q.head+kernelPacketMax])
 		q.reads.Add(1)
 		if err == nil && q.vnet {
 			if n -= vnetSize; n < 0 {
@@ -188,15 +190,16 @@ func (q *kernelQueue) release(pkts []Packet) {
 	}
 }
 
-// put writes wrData and its header.
+// put writes wrData, which is not empty, and its header.
 func (q *kernelQueue) put(fd int) error {
+	vec := q.wrVec[:]
 	if !q.vnet {
-		_, err := unix.Write(fd, q.wrData)
-		return err
+		vec = vec[1:]
 	}
-	q.wrVec[1] = q.wrData
-	_, err := unix.Writev(fd, q.wrVec[:])
-	q.wrVec[1] = nil
+	q.wrVec[1].Base = &q.wrData[0]
+	q.wrVec[1].SetLen(len(q.wrData))
+	err := sys.Writev(fd, vec)
+	q.wrVec[1].Base = nil
 	return err
 }
 

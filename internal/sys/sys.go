@@ -79,6 +79,25 @@ func DoorbellFew(fd int) error {
 	return nil
 }
 
+// Read is read(2) from a file that does not block, and Writev is writev(2): of one packet, so
+// that the scheduler is not told either.
+func Read(fd int, b []byte) (n int, err error) {
+	r, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(r), nil
+}
+
+// Writev is told at Read.
+func Writev(fd int, vec []unix.Iovec) error {
+	_, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(vec))), uintptr(len(vec)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // RxDoorbell tells the kernel that there is room again in the RX ring. It never
 // blocks.
 func RxDoorbell(fd int) error {
