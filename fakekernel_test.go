@@ -35,6 +35,7 @@ type fakeKernel struct {
 	txPos    uint32
 	bells    chan struct{} // what the doorbell rings
 	bellErr  atomic.Int32  // what it answers
+	bellFew  atomic.Bool   // whether the last one was for few packets
 	bellFD   int           // an eventfd to ring instead, or 0
 	rxBells  chan struct{} // what the doorbell of the RX ring rings
 	rxBellFD int           // an eventfd to ring instead, or 0
@@ -143,7 +144,8 @@ func (k *fakeKernel) queue(t testing.TB) *Queue {
 
 // The device that the queue has.
 
-func (k *fakeKernel) doorbell(fd int, _ bool) error {
+func (k *fakeKernel) doorbell(fd int, few bool) error {
+	k.bellFew.Store(few)
 	if errno := k.bellErr.Load(); errno != 0 {
 		return unix.Errno(errno)
 	}

@@ -73,7 +73,8 @@ const (
 
 	// VNetDataValid says of a packet that is written that its transport
 	// checksum is right. Who says so of a corrupt packet hands that packet to
-	// its receiver.
+	// its receiver; and if it is one of TCP that is merged with others and then
+	// forwarded, with a right checksum.
 	VNetDataValid = unix.VIRTIO_NET_HDR_F_DATA_VALID
 )
 

@@ -459,9 +459,9 @@ func (m *ringQueue) waitWrite(size int) error {
 	return m.reason(m.raw.Write(m.txPark))
 }
 
-// So many packets, and so many bytes, the stack takes in some 20 to 60 microseconds: a burst
-// of the smallest, or of the pieces of 64 KiB of a flow. Go's scheduler looks after 20 who
-// is in a system call.
+// So many packets, and so many bytes, the stack takes in some tens of microseconds: a burst of
+// the smallest, or of the pieces of 64 KiB of a flow. Go's scheduler looks after 20 who is in a
+// system call, for which a thread of its own wakes.
 const (
 	fewPackets = 64
 	fewBytes   = 128 << 10

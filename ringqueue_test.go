@@ -461,6 +461,61 @@ func TestDoorbellErrors(t *testing.T) {
 	}
 }
 
+// Go's scheduler need not be told of what is over soon; of all else it must be.
+func TestDoorbellsForFew(t *testing.T) {
+	g := smallRings
+	g.TxSize = 1 << 18
+	for _, c := range []struct {
+		name          string
+		packets, size int
+		inject        uint32
+		few           bool
+	}{
+		{"one", 1, 100, uapi.InjectSoftirq, true},
+		{"a burst", fewPackets, 1500, uapi.InjectSoftirq, true},
+		{"more packets", fewPackets + 1, 1, uapi.InjectSoftirq, false},
+		{"super-packets", 2, fewBytes/2 - uapi.RecSize, uapi.InjectSoftirq, true},
+		{"more bytes", 2, fewBytes / 2, uapi.InjectSoftirq, false},
+		{"by the caller", 1, 100, uapi.InjectDirect, false},
+	} {
+		pkts := make([][]byte, c.packets)
+		for i := range pkts {
+			pkts[i] = make([]byte, c.size)
+		}
+		for name, write := range map[string]func(q *Queue) error{
+			"WriteBatch": func(q *Queue) error { _, err := q.WriteBatch(pkts); return err },
+			"WritePackets": func(q *Queue) error {
+				data := make([]Packet, len(pkts))
+				for i := range data {
+					data[i].Data = pkts[i]
+				}
+				_, err := q.WritePackets(data)
+				return err
+			},
+			"Commit": func(q *Queue) error {
+				room := make([]Packet, len(pkts))
+				if n, err := q.Reserve(room, c.size); n != len(room) || err != nil {
+					t.Fatal(n, err)
+				}
+				return q.Commit(room)
+			},
+		} {
+			k := newFakeKernel(t, g, 0)
+			q := k.queue(t)
+			if err := q.SetInjection(Injection(c.inject)); err != nil {
+				t.Fatal(err)
+			}
+			k.bellFew.Store(!c.few)
+			if err := write(q); err != nil {
+				t.Fatal(err)
+			}
+			if few := k.bellFew.Load(); few != c.few || q.Stats().Doorbells != 1 {
+				t.Errorf("%s of %s: few is %v, %d doorbells", name, c.name, few, q.Stats().Doorbells)
+			}
+		}
+	}
+}
+
 func TestStatsCount(t *testing.T) {
 	k := newFakeKernel(t, smallRings, 0)
 	q := k.queue(t)

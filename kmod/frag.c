@@ -2,9 +2,9 @@
 /*
  * Memory for the heads of small packets: pieces of a few large pages that a queue uses in
  * turn. A page whose pieces have all been freed when its turn comes is used again as it is. If
- * they have not, the queue takes one page more, so that it has as many as its packets need until
- * they have been read. When it has all that it may keep, the page is left to those who hold its
- * pieces, and a new one takes its place.
+ * they have not, the queue takes one page more, and has in the end as many as its packets have
+ * once needed until they were read. When it has all that it may keep, the page is left to those
+ * who hold its pieces, and a new one takes its place.
  *
  * Against napi_alloc_frag() this saves going to the page allocator, and, on kernels that
  * clear each page they hand out (init_on_alloc, Debian's default), clearing as many bytes
@@ -61,10 +61,11 @@ static bool mytun_frag_turn(struct mytun_frags *f)
 
 	f->left = 0;
 	f->turn = f->turn + 1 < f->used ? f->turn + 1 : 0;
-	if (!f->used || (f->used < ARRAY_SIZE(f->pages) && f->pages[f->turn].page &&
-			 mytun_frag_busy(&f->pages[f->turn])))
-		f->turn = f->used++;
 	p = &f->pages[f->turn];
+	if (!f->used || (f->used < ARRAY_SIZE(f->pages) && p->page && mytun_frag_busy(p))) {
+		f->turn = f->used++;
+		p = &f->pages[f->turn];
+	}
 	/* Of the reserves for emergencies nothing is kept. */
 	if (p->page && (mytun_frag_busy(p) || page_is_pfmemalloc(p->page)))
 		mytun_frag_drain(p);
