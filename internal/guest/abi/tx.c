@@ -116,6 +116,44 @@ TEST(one_doorbell_sends_a_batch_in_order)
 	expect_eq(iface_ethtool(t.name, "tx_q0_doorbells"), 6);
 }
 
+/* Pages that the kernel has handed out since it began. */
+static unsigned long pages_handed_out(void)
+{
+	unsigned long n, sum = 0;
+
+	for (const char *at = read_file("/proc/vmstat"); (at = strstr(at, "pgalloc_")); at++) {
+		if (sscanf(at, "pgalloc_%*s %lu", &n) == 1)
+			sum += n;
+	}
+	return sum;
+}
+
+/* The heads of packets that wait in a socket for long are in pages that the queue uses again. */
+TEST(bursts_that_wait_need_no_new_pages)
+{
+	const int packets = 120, rounds = 50;
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_new(t.fd, ring_args(1 << 18));
+	int udp = udp_here(AF_INET), size = 1 << 20;
+	static uint8_t payload[1400];
+	unsigned long before = 0;
+	struct packet p;
+
+	must(setsockopt(udp, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)));
+	packet_inbound(&p, &t, AF_INET, payload, sizeof(payload));
+	for (int round = -5; round < rounds; round++) {
+		if (!round)
+			before = pages_handed_out();
+		for (int i = 0; i < packets; i++)
+			ring_tx_packet(&r, p.bytes, p.len);
+		ring_tx_flush(&r);
+		for (int i = 0; i < packets; i++)
+			udp_expect(udp, payload, sizeof(payload));
+	}
+	/* Four pages of 32 KiB kept, and no more, would be too few by three in each round. */
+	expect(pages_handed_out() - before < rounds * 16ul);
+}
+
 TEST(a_ring_can_be_filled_to_the_last_byte)
 {
 	struct tun t = tun_open_up(IFF_TUN);
