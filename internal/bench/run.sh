@@ -13,7 +13,7 @@ go build -o "$dir/vm" ./internal/vm
 go build -C internal/bench -o "$dir/report" ./report
 
 measure() { # measure NAME ARG...
-	"$dir/vm" run -kernel "$kernel" "${machine[@]}" -go internal/bench -go example/vpn -out "$dir/$1" -timeout 40m -- bench "${@:2}"
+	"$dir/vm" run -kernel "$kernel" "${machine[@]}" -go internal/bench -go example/vpn -out "$dir/$1" -timeout 90m -- bench "${@:2}"
 }
 
 machine=(-icount)

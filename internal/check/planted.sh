@@ -7,7 +7,6 @@
 #	kernel: one that "go run ./internal/vm kernels [-lab]" prints
 #	run:    a test program, and of which tests of it
 #	caught: an extended regular expression for a line of what is reported; each, if there are more
-#	append: parameters of the kernel, if it needs any
 #
 # The same runs must pass, and report none of that, with the module as it is.
 set -euo pipefail
@@ -17,13 +16,13 @@ exec >"$results/planted.lines"
 
 field() { sed -n "s/^$1: *//p" "$2"; } # field NAME PATCH
 
-# reported KERNEL KMOD PROGRAMS TESTS APPEND: runs these; what is reported goes to files *.lines in
-# the directory $dir. What the last module for this kernel had in common with it is not compiled again.
+# reported KERNEL KMOD PROGRAMS TESTS: runs these; what is reported goes to files *.lines in the
+# directory $dir. What the last module for this kernel had in common with it is not compiled again.
 reported() {
 	local limit=20m
 	[ "$1" != uml ] || limit=5m # it may hang where others panic
 	"$VM" test -kernel "$1" -kmod "$2" -objects "$results/objects-$1" -machines 1 -results "$dir" \
-		-timeout $limit -run "^($3)\$" -tests "$4" -append "$5" >"$dir/log" 2>&1
+		-timeout $limit -run "^($3)\$" -tests "$4" >"$dir/log" 2>&1
 }
 
 # first REGEXP: the first line of what was reported that matches it.
@@ -48,7 +47,7 @@ planted() { # planted PATCH
 		rm -rf "$dir"
 		return
 	fi
-	reported "$kernel" "$dir/kmod" "${run%% *}" "${run#* }" "$(field append "$patch")" || status=$?
+	reported "$kernel" "$dir/kmod" "${run%% *}" "${run#* }" || status=$?
 	while [ $status = 0 ] && IFS= read -r regexp; do
 		line=$(first "$regexp") || break
 		lines+=("$line")
@@ -67,14 +66,14 @@ planted() { # planted PATCH
 
 # innocent KERNEL PATCH...: all runs of these on one kernel, and no mistake.
 innocent() {
-	local kernel=$1 patch run regexp line programs='' tests='' append='' begun=$SECONDS dir found
+	local kernel=$1 patch run regexp line programs='' tests='' begun=$SECONDS dir found
 	shift
 	for patch in "$@"; do
 		run=$(field run "$patch")
-		programs+="|${run%% *}" tests+=" ${run#* }" append+=" $(field append "$patch")"
+		programs+="|${run%% *}" tests+=" ${run#* }"
 	done
 	dir=$(mktemp -d)
-	if ! reported "$kernel" kmod "${programs#|}" "${tests# }" "$append"; then
+	if ! reported "$kernel" kmod "${programs#|}" "${tests# }"; then
 		verdict "$begun" 'not ok' none "$kernel" 'could not be run'
 		sed 's/^/# /' "$dir/log"
 		rm -rf "$dir"
