@@ -29,7 +29,7 @@ OF_MODULE='abi|scribble|load|fail|abifuzz|mytun|csrc|module|permissions|selftest
 
 # The works of the benchmark whose figures have a budget, and the peers.
 # shellcheck disable=SC2034
-BUDGETED=(-only udp,tcp,relay,ping,vpn -peers 'mytun;example/vpn on mytun')
+BUDGETED=(-only 'udp,tcp,relay,ping,vpn' -peers 'mytun;example/vpn on mytun')
 
 # kernels: all that there are, or those of $KERNELS.
 kernels() {

@@ -4,8 +4,9 @@
  *
  *	-plugin plugin.so,start=ADDRESS,stop=ADDRESS,out=FILE
  *
- * It counts from when the first address is executed for the first time, the main function of a program
- * for one, until the other one is, or to the machine's end. A virtual machine of one x86-64 CPU only.
+ * It counts from when the first address is executed for the first time, the main function of a
+ * program for one, until the other one is, or to the machine's end. A virtual machine of one x86-64
+ * CPU only.
  *
  * QEMU translates, and runs, code in blocks that no branch leads into or out of but at their ends.
  * Each run of a block adds its instructions to the block's counter, so that no sample is needed,
