@@ -92,12 +92,21 @@ func openUp(t testing.TB, c Config) *Tun {
 	tun := openTun(t, c)
 	name := tun.Name()
 	os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/addr_gen_mode", []byte("1"), 0)
-	ip(t, "addr", "add", host4.String()+"/24", "dev", name)
-	ip(t, "-6", "addr", "add", host6.String()+"/64", "dev", name, "nodad")
 	if err := tun.Up(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { return routed6(t, host6, name) })
+	ip(t, "addr", "add", host4.String()+"/24", "dev", name)
+	// Some kernels at times never route to an address that they have just been given: once more, then.
+	eventually(t, func() bool {
+		ip(t, "-6", "addr", "add", host6.String()+"/64", "dev", name, "nodad")
+		for end := time.Now().Add(patient(time.Second)); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if routed6(t, host6, name) {
+				return true
+			}
+		}
+		ip(t, "-6", "addr", "del", host6.String()+"/64", "dev", name)
+		return false
+	})
 	return tun
 }
 
