@@ -202,13 +202,20 @@ func runMachine(ctx context.Context, m *machine, image, disk string, log io.Writ
 	return err
 }
 
+// emulatedPatience is how many times its time limit a test may take in the emulator: limits are for an idle
+// machine, and what hangs is found a little later.
+const emulatedPatience = 3
+
 // params are the kernel's parameters that all machines have, with the terminal and the disk as this
 // machine's kernel names them. What the kernel does not know it hands to init, as its environment.
 func (m *machine) params(terminal, disk string) string {
 	params := fmt.Sprintf("panic=-1 oops=panic net.ifnames=0 log_buf_len=4M MYTUN_TERMINAL=%s MYTUN_DISK=%s", terminal, disk)
+	patience := emulatedPatience
 	if m.Kernel.Lab != nil {
-		params += fmt.Sprintf(" MYTUN_LAB=%s MYTUN_PATIENCE=%d", m.Kernel.Name, m.Kernel.Lab.patience)
+		patience = m.Kernel.Lab.patience
+		params += " MYTUN_LAB=" + m.Kernel.Name
 	}
+	params += fmt.Sprintf(" MYTUN_PATIENCE=%d", patience)
 	if m.Interactive {
 		params += " MYTUN_INTERACTIVE=1 " + terminalParams()
 	} else if !m.Icount { // counted time is not the clock's

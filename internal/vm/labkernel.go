@@ -27,7 +27,7 @@ type labKernel struct {
 	image   string   // what boots, in the built tree
 	uml     bool     // it is a program, and needs no emulator
 	memMiB  int      // what it needs
-	// How much longer than on Debian's kernels in the emulator a test may take.
+	// How many times its time limit a test may take; on Debian's kernels, emulatedPatience.
 	patience int
 	params   string
 	watches  string
