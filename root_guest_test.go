@@ -97,9 +97,10 @@ func openUp(t testing.TB, c Config) *Tun {
 	}
 	ip(t, "addr", "add", host4.String()+"/24", "dev", name)
 	ip(t, "-6", "addr", "add", host6.String()+"/64", "dev", name, "nodad")
-	// The kernel takes its time. Not all of them show the route each time, so no more is asked.
-	for end := time.Now().Add(patient(2 * time.Second)); !routed6(t, host6, name) && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
+	for end := time.Now().Add(patient(20 * time.Second)); !routed6(t, host6, name); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the kernel does not route to %v", host6)
+		}
 	}
 	return tun
 }
