@@ -104,11 +104,12 @@ static void mytun_pages_free(struct mytun_rings_mem *r)
  * Charged to the memory cgroup of whoever sets the rings up. A limit that is reached
  * is an error that the program can handle, not a reason to kill it.
  */
-#define MYTUN_GFP (GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
+#define MYTUN_GFP_CAREFUL (__GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
+#define MYTUN_GFP	  (GFP_KERNEL_ACCOUNT | MYTUN_GFP_CAREFUL)
 
 static int mytun_page_alloc(struct page **page)
 {
-	*page = alloc_page(MYTUN_GFP);
+	*page = alloc_page(MYTUN_GFP_MAPPED | MYTUN_GFP_CAREFUL);
 	return *page ? 0 : -ENOMEM;
 }
 

@@ -193,6 +193,16 @@ static inline int mytun_set_mac_address(struct net_device *dev, struct sockaddr_
 #define MYTUN_RINGPARAM_ARGS struct net_device *dev, struct ethtool_ringparam *p
 #endif
 
+/*
+ * For pages that a program maps, charged to its memory cgroup. Where a charged page is a type
+ * of pages, it cannot be mapped: who is not in the root cgroup would have no rings.
+ */
+#ifdef MYTUN_HAVE_KMEMCG_TYPE
+#define MYTUN_GFP_MAPPED GFP_KERNEL
+#else
+#define MYTUN_GFP_MAPPED GFP_KERNEL_ACCOUNT
+#endif
+
 /* Flags of a mapping: a field before. */
 static inline void mytun_vm_flags_clear(struct vm_area_struct *vma, unsigned long flags)
 {
