@@ -42,58 +42,80 @@ void mytun_progs_free(struct mytun_dev *md)
 }
 
 /**
+ * mytun_ebpf_read - the program of TUNSETFILTEREBPF or TUNSETSTEERINGEBPF
+ * @argp: its descriptor, or -1 for none
+ *
+ * Return: the program, NULL for none, or an ERR_PTR: -EBADF no descriptor; -EINVAL not of
+ * a socket filter; -EFAULT.
+ */
+struct bpf_prog *mytun_ebpf_read(const int __user *argp)
+{
+	int fd;
+
+	if (get_user(fd, argp))
+		return ERR_PTR(-EFAULT);
+	return fd == -1 ? NULL : bpf_prog_get_type(fd, BPF_PROG_TYPE_SOCKET_FILTER);
+}
+
+/**
  * mytun_set_ebpf - TUNSETFILTEREBPF and TUNSETSTEERINGEBPF
  * @md:   the interface
  * @slot: where the program goes
- * @argp: the program's descriptor, or -1 for none
+ * @prog: from mytun_ebpf_read(); NULL when this took it
  *
- * Return: 0; -EBADF no descriptor; -EINVAL not of a socket filter; -EFAULT.
+ * Return: 0, or what is wrong with the program.
  */
-int mytun_set_ebpf(struct mytun_dev *md, struct bpf_prog __rcu **slot, const int __user *argp)
+int mytun_set_ebpf(struct mytun_dev *md, struct bpf_prog __rcu **slot, struct bpf_prog **prog)
 {
-	struct bpf_prog *prog = NULL;
-	int fd;
-
 	ASSERT_RTNL();
-	if (get_user(fd, argp))
-		return -EFAULT;
-	if (fd != -1) {
-		prog = bpf_prog_get_type(fd, BPF_PROG_TYPE_SOCKET_FILTER);
-		if (IS_ERR(prog))
-			return PTR_ERR(prog);
-	}
-	mytun_prog_set(md, slot, prog);
+	if (IS_ERR(*prog))
+		return PTR_ERR(*prog);
+	mytun_prog_set(md, slot, *prog);
+	*prog = NULL;
 	return 0;
 }
 
 /**
+ * mytun_classic_read - the program of TUNATTACHFILTER
+ * @fprog: where it is
+ *
+ * Return: the program, or an ERR_PTR: -EINVAL no good program; -EFAULT; -ENOMEM.
+ */
+struct bpf_prog *mytun_classic_read(struct sock_fprog *fprog)
+{
+	struct bpf_prog *prog;
+	int err = bpf_prog_create_from_user(&prog, fprog, NULL, false);
+
+	return err ? ERR_PTR(err) : prog;
+}
+
+/**
  * mytun_attach_filter - TUNATTACHFILTER: a classic BPF program for all queues
- * @md:   the interface
- * @argp: struct sock_fprog
+ * @md:    the interface
+ * @fprog: where it was read from; NULL if that is not known
+ * @prog:  from mytun_classic_read(); NULL when this took it
  *
  * Queues that come later have it too, unless they come with IFF_NOFILTER.
  *
- * Return: 0; -EINVAL not a TAP interface, or no good program; -EFAULT; -ENOMEM.
+ * Return: 0; -EINVAL not a TAP interface; -EFAULT; what is wrong with the program.
  */
-int mytun_attach_filter(struct mytun_dev *md, const void __user *argp)
+int mytun_attach_filter(struct mytun_dev *md, const struct sock_fprog *fprog,
+			struct bpf_prog **prog)
 {
-	struct sock_fprog fprog;
 	struct mytun_queue *q;
-	struct bpf_prog *prog;
-	int err;
 
 	ASSERT_RTNL();
 	if (!(md->flags & IFF_TAP))
 		return -EINVAL;
-	if (copy_from_user(&fprog, argp, sizeof(fprog)))
+	if (!fprog)
 		return -EFAULT;
 	/* TUNGETFILTER tells what was last tried, as the built-in tun does. */
-	md->fprog = fprog;
-	err = bpf_prog_create_from_user(&prog, &md->fprog, NULL, false);
-	if (err)
-		return err;
+	md->fprog = *fprog;
+	if (IS_ERR(*prog))
+		return PTR_ERR(*prog);
 
-	mytun_prog_set(md, &md->classic, prog);
+	mytun_prog_set(md, &md->classic, *prog);
+	*prog = NULL;
 	list_for_each_entry(q, &md->members, member)
 		WRITE_ONCE(q->nofilter, false);
 	return 0;
@@ -109,10 +131,11 @@ int mytun_detach_filter(struct mytun_dev *md)
 	return 0;
 }
 
-/* TUNGETFILTER. Return: 0; -EINVAL not a TAP interface; -EFAULT. */
-int mytun_get_filter(const struct mytun_dev *md, void __user *argp)
+/* TUNGETFILTER. Return: 0, or -EINVAL not a TAP interface. */
+int mytun_get_filter(const struct mytun_dev *md, struct sock_fprog *fprog)
 {
 	if (!(md->flags & IFF_TAP))
 		return -EINVAL;
-	return copy_to_user(argp, &md->fprog, sizeof(md->fprog)) ? -EFAULT : 0;
+	*fprog = md->fprog;
+	return 0;
 }

@@ -36,22 +36,30 @@ static unsigned int mytun_addr_bit(const u8 *addr)
 	return ether_crc(ETH_ALEN, addr) >> 26;
 }
 
-static void mytun_addrs_free(struct mytun_addrs *addrs)
+/* @addrs may be NULL. */
+void mytun_addrs_free(struct mytun_addrs *addrs)
 {
 	kfree(addrs);
 }
 
-/* Return: the filter; NULL when it lets everything through; or an ERR_PTR. */
-static struct mytun_addrs *mytun_addrs_read(const struct tun_filter *head,
-					    const void __user *argp)
+/**
+ * mytun_addrs_read - the addresses of TUNSETTXFILTER
+ * @argp: struct tun_filter
+ *
+ * Return: the filter; NULL when it lets everything through; or an ERR_PTR: -EFAULT, -ENOMEM.
+ */
+struct mytun_addrs *mytun_addrs_read(const void __user *argp)
 {
 	struct mytun_addrs *addrs;
+	struct tun_filter head;
 	u8(*addr)[ETH_ALEN];
 	unsigned int i;
 
-	if (!head->count)
+	if (copy_from_user(&head, argp, sizeof(head)))
+		return ERR_PTR(-EFAULT);
+	if (!head.count)
 		return NULL;
-	addr = memdup_user(argp, array_size(head->count, ETH_ALEN));
+	addr = memdup_user(argp + sizeof(head), array_size(head.count, ETH_ALEN));
 	if (IS_ERR(addr))
 		return ERR_CAST(addr);
 	addrs = kzalloc(sizeof(*addrs), GFP_KERNEL_ACCOUNT);
@@ -60,9 +68,9 @@ static struct mytun_addrs *mytun_addrs_read(const struct tun_filter *head,
 		goto out;
 	}
 
-	addrs->count = min_t(unsigned int, head->count, MYTUN_EXACT_MAX);
+	addrs->count = min_t(unsigned int, head.count, MYTUN_EXACT_MAX);
 	memcpy(addrs->exact, addr, addrs->count * ETH_ALEN);
-	for (i = addrs->count; i < head->count; i++) {
+	for (i = addrs->count; i < head.count; i++) {
 		/* More hosts than can be told apart: no filter at all. */
 		if (!is_multicast_ether_addr(addr[i])) {
 			mytun_addrs_free(addrs);
@@ -71,7 +79,7 @@ static struct mytun_addrs *mytun_addrs_read(const struct tun_filter *head,
 		}
 		__set_bit(mytun_addr_bit(addr[i]), addrs->hashed);
 	}
-	if (head->flags & TUN_FLT_ALLMULTI)
+	if (head.flags & TUN_FLT_ALLMULTI)
 		bitmap_fill(addrs->hashed, 64);
 out:
 	kfree(addr);
@@ -91,31 +99,28 @@ void mytun_filtering_update(struct mytun_dev *md)
 
 /**
  * mytun_set_tx_filter - TUNSETTXFILTER: which destinations a TAP program wants
- * @md:   the interface
- * @argp: struct tun_filter
+ * @md:    the interface
+ * @addrs: from mytun_addrs_read(); NULL when this took them
  *
  * Return: how many addresses are compared as they are, 0 when everything passes;
- * -EINVAL not a TAP interface; -EFAULT; -ENOMEM.
+ * -EINVAL not a TAP interface; what is wrong with the addresses.
  */
-int mytun_set_tx_filter(struct mytun_dev *md, const void __user *argp)
+int mytun_set_tx_filter(struct mytun_dev *md, struct mytun_addrs **addrs)
 {
-	struct mytun_addrs *addrs, *old = rtnl_dereference(md->addrs);
-	struct tun_filter head;
+	struct mytun_addrs *new = *addrs, *old = rtnl_dereference(md->addrs);
 
 	ASSERT_RTNL();
 	if (!(md->flags & IFF_TAP))
 		return -EINVAL;
-	if (copy_from_user(&head, argp, sizeof(head)))
-		return -EFAULT;
-	addrs = mytun_addrs_read(&head, argp + sizeof(head));
-	if (IS_ERR(addrs))
-		return PTR_ERR(addrs);
+	if (IS_ERR(new))
+		return PTR_ERR(new);
 
-	rcu_assign_pointer(md->addrs, addrs);
+	rcu_assign_pointer(md->addrs, new);
+	*addrs = NULL;
 	mytun_filtering_update(md);
 	if (old)
 		kfree_rcu(old, rcu);
-	return addrs ? addrs->count : 0;
+	return new ? new->count : 0;
 }
 
 /* The interface is gone, nobody filters any more. */

@@ -318,6 +318,17 @@ static inline bool mytun_vnet_is_le(const struct mytun_dev *md)
 	return !(md->flags & MYTUN_VNET_BE) && virtio_legacy_is_little_endian();
 }
 
+/*
+ * With less the core would never call a file writable: half of it must be free, and one byte
+ * or two stand for the file itself. With this much one packet is on its way at a time.
+ */
+#define MYTUN_SNDBUF_MIN 8
+
+static inline void mytun_sndbuf_apply(struct mytun_queue *q, const struct mytun_dev *md)
+{
+	WRITE_ONCE(q->sk.sk_sndbuf, max(md->sndbuf, MYTUN_SNDBUF_MIN));
+}
+
 /* The rings of a queue, or NULL. */
 static inline struct mytun_rings_mem *mytun_rings_get(const struct mytun_queue *q)
 {
@@ -356,10 +367,13 @@ struct mytun_dev *mytun_get(struct mytun_queue *q);
 void mytun_put(struct mytun_dev *md);
 
 /* bpf.c */
-int mytun_set_ebpf(struct mytun_dev *md, struct bpf_prog __rcu **slot, const int __user *argp);
-int mytun_attach_filter(struct mytun_dev *md, const void __user *argp);
+struct bpf_prog *mytun_ebpf_read(const int __user *argp);
+int mytun_set_ebpf(struct mytun_dev *md, struct bpf_prog __rcu **slot, struct bpf_prog **prog);
+struct bpf_prog *mytun_classic_read(struct sock_fprog *fprog);
+int mytun_attach_filter(struct mytun_dev *md, const struct sock_fprog *fprog,
+			struct bpf_prog **prog);
 int mytun_detach_filter(struct mytun_dev *md);
-int mytun_get_filter(const struct mytun_dev *md, void __user *argp);
+int mytun_get_filter(const struct mytun_dev *md, struct sock_fprog *fprog);
 void mytun_progs_free(struct mytun_dev *md);
 
 /* chardev.c */
@@ -485,7 +499,9 @@ void mytun_link_ksettings_init(struct mytun_dev *md);
 u32 mytun_flow_hash(struct sk_buff *skb);
 
 /* filter.c */
-int mytun_set_tx_filter(struct mytun_dev *md, const void __user *argp);
+struct mytun_addrs *mytun_addrs_read(const void __user *argp);
+void mytun_addrs_free(struct mytun_addrs *addrs);
+int mytun_set_tx_filter(struct mytun_dev *md, struct mytun_addrs **addrs);
 void mytun_filtering_update(struct mytun_dev *md);
 void mytun_filters_free(struct mytun_dev *md);
 bool mytun_filter(const struct mytun_dev *md, const struct mytun_queue *q, struct sk_buff *skb,

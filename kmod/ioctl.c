@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The ioctls: those of if_tun.h as on /dev/net/tun, and our own. */
 #include <linux/compat.h>
+#include <linux/filter.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
 #include <linux/rtnetlink.h>
@@ -135,12 +136,13 @@ static long mytun_tun_set_queue(struct mytun_queue *q, void __user *argp, size_t
 
 static long mytun_tun_set_ifindex(struct mytun_queue *q, void __user *argp)
 {
-	int err = 0, ifindex;
+	int err = 0, ifindex = 0;
+	bool fault = get_user(ifindex, (int __user *)argp);
 
 	rtnl_lock();
 	if (rtnl_dereference(q->md))
 		err = -EPERM;
-	else if (get_user(ifindex, (int __user *)argp))
+	else if (fault)
 		err = -EFAULT;
 	else if (ifindex < 0)
 		err = -EINVAL;
@@ -185,79 +187,45 @@ static int mytun_set_group(struct mytun_dev *md, unsigned long id)
 	return 0;
 }
 
-static int mytun_get_iff(struct mytun_queue *q, struct mytun_dev *md, void __user *argp,
-			 size_t ifreq_len)
+static void mytun_get_iff(struct mytun_queue *q, struct mytun_dev *md, struct ifreq *ifr)
 {
-	struct ifreq ifr = {};
-
-	strscpy(ifr.ifr_name, md->dev->name, IFNAMSIZ);
-	ifr.ifr_flags = mytun_iff_flags(md);
+	strscpy(ifr->ifr_name, md->dev->name, IFNAMSIZ);
+	ifr->ifr_flags = mytun_iff_flags(md);
 	if (q->disabled)
-		ifr.ifr_flags |= IFF_DETACH_QUEUE;
+		ifr->ifr_flags |= IFF_DETACH_QUEUE;
 	if (!rcu_access_pointer(md->classic) || q->nofilter)
-		ifr.ifr_flags |= IFF_NOFILTER;
-	return copy_to_user(argp, &ifr, ifreq_len) ? -EFAULT : 0;
+		ifr->ifr_flags |= IFF_NOFILTER;
 }
 
-static int mytun_set_sndbuf(struct mytun_dev *md, int __user *argp)
+static int mytun_set_sndbuf(struct mytun_dev *md, int sndbuf)
 {
 	struct mytun_queue *q;
-	int sndbuf;
 
-	if (get_user(sndbuf, argp))
-		return -EFAULT;
 	if (sndbuf <= 0)
 		return -EINVAL;
 	md->sndbuf = sndbuf;
-	list_for_each_entry(q, &md->members, member)
-		WRITE_ONCE(q->sk.sk_sndbuf, sndbuf);
+	list_for_each_entry(q, &md->members, member) {
+		mytun_sndbuf_apply(q, md);
+		/* It may be more than it was. */
+		q->sk.sk_write_space(&q->sk);
+	}
 	return 0;
 }
 
-static int mytun_set_vnet_hdr_sz(struct mytun_dev *md, int __user *argp)
+static int mytun_set_vnet_hdr_sz(struct mytun_dev *md, int size)
 {
-	int size;
-
-	if (get_user(size, argp))
-		return -EFAULT;
 	if (size < (int)sizeof(struct virtio_net_hdr))
 		return -EINVAL;
 	WRITE_ONCE(md->vnet_hdr_sz, size);
 	return 0;
 }
 
-static int mytun_set_flag(struct mytun_dev *md, unsigned int flag, int __user *argp)
+static void mytun_set_flag(struct mytun_dev *md, unsigned int flag, bool on)
 {
-	int on;
-
-	if (get_user(on, argp))
-		return -EFAULT;
 	if (on)
 		md->flags |= flag;
 	else
 		md->flags &= ~flag;
-	return 0;
-}
-
-static int mytun_set_carrier(struct mytun_dev *md, int __user *argp)
-{
-	int carrier;
-
-	if (get_user(carrier, argp))
-		return -EFAULT;
-	return mytun_change_carrier(md->dev, carrier);
-}
-
-/* Big-endian headers of older virtio on a little-endian machine: a choice of whoever
- * configured the kernel.
- */
-static int mytun_vnet_be(struct mytun_dev *md, unsigned int cmd, int __user *argp)
-{
-	if (!IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE))
-		return -EINVAL;
-	if (cmd == TUNGETVNETBE)
-		return put_user(!!(md->flags & MYTUN_VNET_BE), argp);
-	return mytun_set_flag(md, MYTUN_VNET_BE, argp);
 }
 
 /* A descriptor of a network namespace, for its administrator. */
@@ -268,8 +236,7 @@ static int mytun_netns_fd(struct net *net)
 	return open_related_ns(&net->ns, get_net_ns);
 }
 
-static int mytun_get_hwaddr(const struct net_device *dev, struct ifreq *ifr, void __user *argp,
-			    size_t ifreq_len)
+static void mytun_get_hwaddr(const struct net_device *dev, struct ifreq *ifr)
 {
 	struct sockaddr *addr = &ifr->ifr_hwaddr;
 	size_t len = sizeof(*addr) - offsetof(struct sockaddr, sa_data);
@@ -279,7 +246,6 @@ static int mytun_get_hwaddr(const struct net_device *dev, struct ifreq *ifr, voi
 	else
 		memset(addr->sa_data, 0, len);
 	addr->sa_family = dev->type;
-	return copy_to_user(argp, ifr, ifreq_len) ? -EFAULT : 0;
 }
 
 static int mytun_set_hwaddr(struct net_device *dev, const struct ifreq *ifr)
@@ -297,7 +263,7 @@ static long mytun_sock_ioctl(struct mytun_queue *q, unsigned int cmd, void __use
 {
 	struct mytun_dev *md;
 	struct ifreq ifr = {};
-	long ret = -EINVAL;
+	long ret = 0;
 
 	if (cmd == SIOCGSKNS)
 		return mytun_netns_fd(sock_net(&q->sk));
@@ -309,22 +275,149 @@ static long mytun_sock_ioctl(struct mytun_queue *q, unsigned int cmd, void __use
 	if (!md)
 		ret = -EBADFD;
 	else if (cmd == SIOCGIFHWADDR)
-		ret = mytun_get_hwaddr(md->dev, &ifr, argp, ifreq_len);
+		mytun_get_hwaddr(md->dev, &ifr);
 	else if (cmd == SIOCSIFHWADDR)
 		ret = mytun_set_hwaddr(md->dev, &ifr);
+	else
+		ret = -EINVAL;
 	rtnl_unlock();
+	if (!ret && cmd == SIOCGIFHWADDR && copy_to_user(argp, &ifr, ifreq_len))
+		ret = -EFAULT;
 	return ret;
 }
 
-/* The ioctls of an attached file; RTNL is held. */
-static long mytun_tun_ioctl(struct mytun_queue *q, struct mytun_dev *md, unsigned int cmd,
-			    unsigned long arg, size_t ifreq_len)
-{
-	int __user *argp = (int __user *)arg;
+/**
+ * struct mytun_arg - what an ioctl of an attached file reads and answers
+ * @fault:  the argument could not be read
+ * @ifr:    TUNGETIFF
+ * @fprog:  TUNATTACHFILTER and TUNGETFILTER
+ * @value:  of those that take or give an int
+ * @prog:   of those that set a BPF program; NULL for none; an ERR_PTR; NULL when taken
+ * @addrs:  TUNSETTXFILTER; the same
+ *
+ * User memory is read before RTNL is taken and written after it was let go: a page of it may be
+ * somebody's to deliver (FUSE, userfaultfd), as late as they like, and all of the machine
+ * waits for RTNL. What is wrong with it is told when and if it is asked for.
+ */
+struct mytun_arg {
+	bool fault;
+	union {
+		struct ifreq ifr; /* first: what is not filled in of an answer is zeros */
+		struct sock_fprog fprog;
+		int value;
+	};
+	struct bpf_prog *prog;
+	struct mytun_addrs *addrs;
+};
 
+static void mytun_arg_read(struct mytun_arg *a, unsigned int cmd, const void __user *argp)
+{
+	switch (cmd) {
+	case TUNSETSTEERINGEBPF:
+	case TUNSETFILTEREBPF:
+		a->prog = mytun_ebpf_read(argp);
+		break;
+	case TUNATTACHFILTER:
+		a->fault = copy_from_user(&a->fprog, argp, sizeof(a->fprog));
+		if (!a->fault)
+			a->prog = mytun_classic_read(&a->fprog);
+		break;
+	case TUNSETTXFILTER:
+		a->addrs = mytun_addrs_read(argp);
+		break;
+	case TUNSETSNDBUF:
+	case TUNSETVNETHDRSZ:
+	case TUNSETVNETLE:
+	case TUNSETVNETBE:
+	case TUNSETCARRIER:
+		a->fault = get_user(a->value, (const int __user *)argp);
+		break;
+	}
+}
+
+/* Return: bytes of the answer, which is in @a. */
+static size_t mytun_arg_answer(unsigned int cmd, size_t ifreq_len)
+{
 	switch (cmd) {
 	case TUNGETIFF:
-		return mytun_get_iff(q, md, argp, ifreq_len);
+		return ifreq_len;
+	case TUNGETFILTER:
+		return sizeof(struct sock_fprog);
+	case TUNGETSNDBUF:
+	case TUNGETVNETHDRSZ:
+	case TUNGETVNETLE:
+	case TUNGETVNETBE:
+		return sizeof(int);
+	}
+	return 0;
+}
+
+/* What nobody took. */
+static void mytun_arg_free(struct mytun_arg *a)
+{
+	if (!IS_ERR_OR_NULL(a->prog))
+		bpf_prog_destroy(a->prog);
+	if (!IS_ERR(a->addrs))
+		mytun_addrs_free(a->addrs);
+}
+
+/* Those that take an int from memory. */
+static int mytun_tun_set_int(struct mytun_dev *md, unsigned int cmd, const struct mytun_arg *a)
+{
+	if (cmd == TUNSETVNETBE && !IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE))
+		return -EINVAL;
+	if (a->fault)
+		return -EFAULT;
+	switch (cmd) {
+	case TUNSETSNDBUF:
+		return mytun_set_sndbuf(md, a->value);
+	case TUNSETVNETHDRSZ:
+		return mytun_set_vnet_hdr_sz(md, a->value);
+	case TUNSETVNETLE:
+		mytun_set_flag(md, MYTUN_VNET_LE, a->value);
+		return 0;
+	case TUNSETVNETBE:
+		/* Big-endian headers of older virtio on a little-endian machine: a choice
+		 * of whoever configured the kernel.
+		 */
+		mytun_set_flag(md, MYTUN_VNET_BE, a->value);
+		return 0;
+	case TUNSETCARRIER:
+		return mytun_change_carrier(md->dev, a->value);
+	}
+	return -EINVAL;
+}
+
+/* Those that answer with an int. */
+static int mytun_tun_get_int(const struct mytun_dev *md, unsigned int cmd, int *value)
+{
+	switch (cmd) {
+	case TUNGETSNDBUF:
+		*value = md->sndbuf;
+		return 0;
+	case TUNGETVNETHDRSZ:
+		*value = md->vnet_hdr_sz;
+		return 0;
+	case TUNGETVNETLE:
+		*value = !!(md->flags & MYTUN_VNET_LE);
+		return 0;
+	case TUNGETVNETBE:
+		if (!IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE))
+			return -EINVAL;
+		*value = !!(md->flags & MYTUN_VNET_BE);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* The ioctls of an attached file; RTNL is held, and user memory not touched. */
+static long mytun_tun_ioctl(struct mytun_queue *q, struct mytun_dev *md, unsigned int cmd,
+			    unsigned long arg, struct mytun_arg *a)
+{
+	switch (cmd) {
+	case TUNGETIFF:
+		mytun_get_iff(q, md, &a->ifr);
+		return 0;
 	case TUNSETNOCSUM:
 	case TUNSETDEBUG:
 		/* Nothing to switch, in the built-in driver neither. */
@@ -340,39 +433,53 @@ static long mytun_tun_ioctl(struct mytun_queue *q, struct mytun_dev *md, unsigne
 		return mytun_set_link_type(md, arg);
 	case TUNSETOFFLOAD:
 		return mytun_set_offload(md, arg);
-	case TUNGETSNDBUF:
-		return put_user(q->sk.sk_sndbuf, argp);
-	case TUNSETSNDBUF:
-		return mytun_set_sndbuf(md, argp);
-	case TUNGETVNETHDRSZ:
-		return put_user(md->vnet_hdr_sz, argp);
-	case TUNSETVNETHDRSZ:
-		return mytun_set_vnet_hdr_sz(md, argp);
-	case TUNGETVNETLE:
-		return put_user(!!(md->flags & MYTUN_VNET_LE), argp);
-	case TUNSETVNETLE:
-		return mytun_set_flag(md, MYTUN_VNET_LE, argp);
-	case TUNGETVNETBE:
-	case TUNSETVNETBE:
-		return mytun_vnet_be(md, cmd, argp);
-	case TUNSETCARRIER:
-		return mytun_set_carrier(md, argp);
 	case TUNSETTXFILTER:
-		return mytun_set_tx_filter(md, argp);
+		return mytun_set_tx_filter(md, &a->addrs);
 	case TUNATTACHFILTER:
-		return mytun_attach_filter(md, argp);
+		return mytun_attach_filter(md, a->fault ? NULL : &a->fprog, &a->prog);
 	case TUNDETACHFILTER:
 		return mytun_detach_filter(md);
 	case TUNGETFILTER:
-		return mytun_get_filter(md, argp);
+		return mytun_get_filter(md, &a->fprog);
 	case TUNSETSTEERINGEBPF:
-		return mytun_set_ebpf(md, &md->steering, argp);
+		return mytun_set_ebpf(md, &md->steering, &a->prog);
 	case TUNSETFILTEREBPF:
-		return mytun_set_ebpf(md, &md->ebpf, argp);
+		return mytun_set_ebpf(md, &md->ebpf, &a->prog);
 	case TUNGETDEVNETNS:
 		return mytun_netns_fd(dev_net(md->dev));
+	case TUNSETSNDBUF:
+	case TUNSETVNETHDRSZ:
+	case TUNSETVNETLE:
+	case TUNSETVNETBE:
+	case TUNSETCARRIER:
+		return mytun_tun_set_int(md, cmd, a);
 	}
-	return -EINVAL;
+	return mytun_tun_get_int(md, cmd, &a->value);
+}
+
+static long mytun_attached_ioctl(struct mytun_queue *q, unsigned int cmd, unsigned long arg,
+				 size_t ifreq_len)
+{
+	void __user *argp = (void __user *)arg;
+	struct mytun_arg a = {};
+	struct mytun_dev *md;
+	size_t answer;
+	long ret;
+
+	/* Before anything is read; asked again under RTNL. */
+	if (!rcu_access_pointer(q->md))
+		return -EBADFD;
+	mytun_arg_read(&a, cmd, argp);
+	rtnl_lock();
+	md = rtnl_dereference(q->md);
+	ret = md ? mytun_tun_ioctl(q, md, cmd, arg, &a) : -EBADFD;
+	rtnl_unlock();
+	mytun_arg_free(&a);
+
+	answer = mytun_arg_answer(cmd, ifreq_len);
+	if (!ret && answer && copy_to_user(argp, &a.ifr, answer))
+		ret = -EFAULT;
+	return ret;
 }
 
 static long mytun_ioctl_len(struct file *file, unsigned int cmd, unsigned long arg,
@@ -380,8 +487,6 @@ static long mytun_ioctl_len(struct file *file, unsigned int cmd, unsigned long a
 {
 	struct mytun_queue *q = file->private_data;
 	void __user *argp = (void __user *)arg;
-	struct mytun_dev *md;
-	long ret;
 
 	if (_IOC_TYPE(cmd) == MYTUN_IOC_MAGIC)
 		return mytun_own_ioctl(q, cmd, arg);
@@ -400,11 +505,7 @@ static long mytun_ioctl_len(struct file *file, unsigned int cmd, unsigned long a
 		return mytun_tun_set_ifindex(q, argp);
 	}
 
-	rtnl_lock();
-	md = rtnl_dereference(q->md);
-	ret = md ? mytun_tun_ioctl(q, md, cmd, arg, ifreq_len) : -EBADFD;
-	rtnl_unlock();
-	return ret;
+	return mytun_attached_ioctl(q, cmd, arg, ifreq_len);
 }
 
 long mytun_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
