@@ -156,8 +156,7 @@ int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool napi, bool pu
 		return err;
 
 	sock_hold(&q->sk);
-	q->sk.sk_sndbuf = md->sndbuf;
-	q->sk.sk_shutdown = 0;
+	mytun_sndbuf_apply(q, md);
 	spin_lock_bh(&md->members_lock);
 	list_add_tail(&q->member, &md->members);
 	spin_unlock_bh(&md->members_lock);
@@ -200,14 +199,15 @@ static void mytun_part(struct mytun_dev *md, struct mytun_queue *q)
 {
 	if (q->napi_added)
 		mytun_napi_timer_stop(&q->napi);
-	/* Who waits in write(2) for memory must not keep the interface waiting. */
-	q->sk.sk_shutdown = SHUTDOWN_MASK;
 	q->disabled = false;
 	q->napi_added = false;
 	mytun_inject_stop(q);
-	memset(&q->mode, 0, sizeof(q->mode));
+	/* Not whole: a doorbell that comes late may look. */
+	WRITE_ONCE(q->mode.flags, 0);
+	WRITE_ONCE(q->mode.inject, 0);
 	mytun_rings_detached(q);
 	mytun_leave_members(md, q);
+	/* Who waits in write(2) for memory must not keep the interface waiting, either. */
 	mytun_wake(q, EPOLLIN | EPOLLOUT | EPOLLHUP);
 	sock_put(&q->sk);
 }

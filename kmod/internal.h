@@ -625,8 +625,8 @@ enum mytun_patience {
 };
 
 ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from);
-struct sk_buff *mytun_packet_skb(struct mytun_queue *q, size_t align, size_t len,
-				 size_t linear, enum mytun_patience patience);
+struct sk_buff *mytun_packet_skb(struct mytun_queue *q, const struct mytun_dev *md, size_t align,
+				 size_t len, size_t linear, enum mytun_patience patience);
 
 /* records.c: many packets a read(2) or write(2) */
 ssize_t mytun_records_read(struct mytun_queue *q, struct iov_iter *to, bool noblock);

@@ -58,43 +58,53 @@ static struct sk_buff *mytun_skb_nowait(struct sock *sk, size_t header_len, size
 {
 	struct sk_buff *skb = NULL;
 
-	*err = -EPIPE;
-	if (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN)
-		return NULL;
+	*err = -EAGAIN;
 	if (sk_wmem_alloc_get(sk) < READ_ONCE(sk->sk_sndbuf))
 		skb = alloc_skb_with_frags(header_len, data_len, PAGE_ALLOC_COSTLY_ORDER,
 					   err, GFP_NOWAIT | __GFP_NOWARN);
-	/* For want of memory too: who may wait shall try again. */
-	*err = -EAGAIN;
 	if (skb)
 		skb_set_owner_w(skb, sk);
+	else if (*err != -EMSGSIZE)
+		*err = -EAGAIN; /* for want of memory too: who may wait shall try again */
 	return skb;
 }
 
-/* A writer was refused: have it told, by whatever means it waits, when there is room. */
-static void mytun_want_space(struct mytun_queue *q)
+/* Who was refused is told by mytun_write_space() when there is room. */
+static void mytun_ask_for_space(struct mytun_queue *q)
 {
 	set_bit(SOCKWQ_ASYNC_NOSPACE, &q->socket.flags);
-	/* The memory may have come back in between. Pairs with the test-and-clear in
-	 * mytun_write_space().
+	/* The memory may have come back in between: look again. Pairs with the
+	 * test-and-clear there.
 	 */
 	smp_mb__after_atomic();
-	q->sk.sk_write_space(&q->sk);
 }
 
+static bool mytun_space_or_gone(struct mytun_queue *q, const struct mytun_dev *md)
+{
+	mytun_ask_for_space(q);
+	return rcu_access_pointer(q->md) != md ||
+	       sk_wmem_alloc_get(&q->sk) < READ_ONCE(q->sk.sk_sndbuf);
+}
+
+/*
+ * The wait for room in the send buffer is our own. The core's is woken only where the file
+ * wants SIGIO, and would go on holding an interface that the file has left, when the file
+ * has another one before it looks.
+ */
 /**
  * mytun_packet_skb - memory for a packet that was written
  * @q:        the queue, whose send buffer it counts against
+ * @md:       the interface that it was written to
  * @align:    headroom
  * @len:      bytes of the packet
  * @linear:   how much of that must not be in pages
  * @patience: how long to wait
  *
- * Return: the skb, or an ERR_PTR: -EAGAIN would have to wait; -EPIPE the queue has left
- * its interface; -ENOBUFS; what a signal makes of it.
+ * Return: the skb, or an ERR_PTR: -EAGAIN would have to wait; -EBADFD the queue left the
+ * interface meanwhile; -EMSGSIZE more than an skb holds; -ENOBUFS; -ERESTARTSYS.
  */
-struct sk_buff *mytun_packet_skb(struct mytun_queue *q, size_t align, size_t len,
-				 size_t linear, enum mytun_patience patience)
+struct sk_buff *mytun_packet_skb(struct mytun_queue *q, const struct mytun_dev *md, size_t align,
+				 size_t len, size_t linear, enum mytun_patience patience)
 {
 	struct sk_buff *skb;
 	int err;
@@ -103,16 +113,26 @@ struct sk_buff *mytun_packet_skb(struct mytun_queue *q, size_t align, size_t len
 		linear = min_t(size_t, len, SKB_MAX_HEAD(align));
 	linear = min_t(size_t, linear, SKB_MAX_HEAD(align));
 
-	if (patience == MYTUN_WAIT_FOR_NOTHING)
-		skb = mytun_skb_nowait(&q->sk, align + linear, len - linear, &err);
-	else
-		skb = sock_alloc_send_pskb(&q->sk, align + linear, len - linear,
-					   patience != MYTUN_WAIT, &err,
-					   PAGE_ALLOC_COSTLY_ORDER);
-	if (!skb) {
-		if (err == -EAGAIN)
-			mytun_want_space(q);
-		return ERR_PTR(err);
+	for (;;) {
+		if (rcu_access_pointer(q->md) != md)
+			return ERR_PTR(-EBADFD);
+		if (patience == MYTUN_WAIT_FOR_NOTHING)
+			skb = mytun_skb_nowait(&q->sk, align + linear, len - linear, &err);
+		else
+			skb = sock_alloc_send_pskb(&q->sk, align + linear, len - linear, 1,
+						   &err, PAGE_ALLOC_COSTLY_ORDER);
+		if (skb)
+			break;
+		if (err != -EAGAIN)
+			return ERR_PTR(err);
+		if (patience != MYTUN_WAIT) {
+			mytun_ask_for_space(q);
+			q->sk.sk_write_space(&q->sk);
+			return ERR_PTR(err);
+		}
+		err = wait_event_interruptible(q->socket.wq.wait, mytun_space_or_gone(q, md));
+		if (err)
+			return ERR_PTR(err);
 	}
 	skb_reserve(skb, align);
 	skb_put(skb, linear);
@@ -189,7 +209,7 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 			return -EINVAL;
 	}
 
-	skb = mytun_packet_skb(q, align, len, hdr_len, patience);
+	skb = mytun_packet_skb(q, md, align, len, hdr_len, patience);
 	if (IS_ERR(skb)) {
 		err = PTR_ERR(skb);
 		if (err != -EAGAIN)
@@ -262,9 +282,6 @@ ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		ret = mytun_records_write(q, md, from, patience);
 	else
 		ret = mytun_get_user(q, md, from, patience);
-	/* It waited for memory, and the interface went. */
-	if (ret == -EPIPE)
-		ret = -EBADFD;
 	mytun_put(md);
 	return ret;
 }

@@ -288,13 +288,13 @@ static struct sk_buff *mytun_batch_skb(struct mytun_batch *b, u32 len,
 
 	if (b->md->flags & IFF_TAP)
 		align += NET_IP_ALIGN;
-	skb = mytun_packet_skb(b->q, align, len, 0, first);
+	skb = mytun_packet_skb(b->q, b->md, align, len, 0, first);
 	if (skb != ERR_PTR(-EAGAIN) || patience == first)
 		return skb;
 
 	/* What is in the batch has the memory: it must go before we wait for that. */
 	mytun_batch_flush(b);
-	return mytun_packet_skb(b->q, align, len, 0, patience);
+	return mytun_packet_skb(b->q, b->md, align, len, 0, patience);
 }
 
 /* What the stack must know of a packet. Return: false when it would not take it. */
@@ -391,7 +391,7 @@ static ssize_t mytun_record_write(struct mytun_batch *b, struct iov_iter *from,
  *
  * Return: bytes of the records that were consumed, sent or dropped; when there are none,
  * -EINVAL the first lies, -EFAULT it could not be read; -EAGAIN there is no memory now;
- * -EPIPE the queue has left the interface; what a signal makes of it.
+ * -EBADFD the queue has left the interface; -ERESTARTSYS.
  */
 ssize_t mytun_records_write(struct mytun_queue *q, struct mytun_dev *md,
 			    struct iov_iter *from, enum mytun_patience patience)
