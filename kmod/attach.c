@@ -84,6 +84,7 @@ static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
 
 	if (q->napi_added)
 		napi_enable(&q->napi);
+	mytun_writeq_go(q);
 	/* Records may have come while nobody looked, and the program believes that a
 	 * doorbell was rung for them.
 	 */

@@ -597,6 +597,7 @@ static inline unsigned int mytun_skb_written(const struct sk_buff *skb)
 void mytun_writeq_init(struct mytun_queue *q);
 int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb);
 void mytun_writeq_start(struct mytun_dev *md, struct mytun_queue *q);
+void mytun_writeq_go(struct mytun_queue *q);
 void mytun_writeq_stop(struct mytun_queue *q);
 void mytun_writeq_drain(struct mytun_queue *q);
 

@@ -119,6 +119,16 @@ void mytun_writeq_start(struct mytun_dev *md, struct mytun_queue *q)
 	WRITE_ONCE(q->napi_added, true);
 }
 
+/* The instance was enabled. Who wrote before that has asked one that could not start. */
+void mytun_writeq_go(struct mytun_queue *q)
+{
+	if (skb_queue_empty_lockless(&q->sk.sk_write_queue))
+		return;
+	local_bh_disable(); /* runs it, when it is over */
+	napi_schedule(&q->napi);
+	local_bh_enable();
+}
+
 /*
  * The queue is about to get its rings: silence the instance, so that another poll
  * function can take its place. What GRO held, which only gro_flush_timeout makes it do,

@@ -6,6 +6,7 @@
 #include <mytun.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -304,6 +305,48 @@ TEST(writers_survive_what_happens_to_their_queue)
 	for (int i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
 	tun_close(&u);
+}
+
+struct once {
+	const struct tun *t;
+	unsigned int rounds, wanted, written;
+};
+
+/* Each time that it is wanted, one packet, as soon as the queue takes it. */
+static void *write_once(void *arg)
+{
+	struct once *o = arg;
+	struct packet p;
+
+	packet_inbound(&p, o->t, AF_INET, "written", 7);
+	while (o->written < o->rounds) {
+		if (__atomic_load_n(&o->wanted, __ATOMIC_ACQUIRE) == o->written)
+			continue;
+		while (write(o->t->fd, p.bytes, p.len) != p.len)
+			expect_eq(errno, EBUSY);
+		__atomic_store_n(&o->written, o->written + 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+TEST(a_packet_for_a_queue_that_comes_into_service_does_not_wait_for_the_next)
+{
+	struct tun t = tun_open_up(IFF_TUN | IFF_MULTI_QUEUE | IFF_NAPI);
+	struct once o = { .t = &t, .rounds = 200 };
+	pthread_t thread;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		skip("needs two CPUs");
+	pthread_create(&thread, NULL, write_once, &o);
+	for (unsigned int i = 1; i <= o.rounds; i++) {
+		set_queue(t.fd, IFF_DETACH_QUEUE);
+		__atomic_store_n(&o.wanted, i, __ATOMIC_RELEASE);
+		set_queue(t.fd, IFF_ATTACH_QUEUE);
+		while (__atomic_load_n(&o.written, __ATOMIC_ACQUIRE) != i)
+			sched_yield();
+		eventually(iface_stats(t.name).rx_packets == i);
+	}
+	pthread_join(thread, NULL);
 }
 
 /* Rings take the place of all of it: IFF_NAPI says nothing about them. */
