@@ -3,6 +3,7 @@
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
 #include <linux/module.h>
+#include <linux/random.h>
 #include <linux/security.h>
 
 #include "compat/gso.h"
@@ -152,7 +153,7 @@ static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 		if (queue >= 0)
 			return queue;
 	}
-	hash = mytun_flow_hash(skb);
+	hash = mytun_flow_hash(md, skb);
 	queue = mytun_flow_queue(md->flows, hash, n);
 	if (queue >= 0)
 		return queue;
@@ -353,6 +354,7 @@ static void mytun_setup(struct net_device *dev)
 	md->vnet_hdr_sz = sizeof(struct virtio_net_hdr);
 	md->align = NET_SKB_PAD;
 	md->rx_usecs = MYTUN_RX_USECS;
+	get_random_bytes(&md->hash_seed, sizeof(md->hash_seed));
 	spin_lock_init(&md->members_lock);
 	INIT_LIST_HEAD(&md->members);
 	mytun_link_ksettings_init(md);

@@ -10,15 +10,14 @@
 #include <linux/hash.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
-#include <linux/net.h>
 #include <linux/skbuff.h>
 #include <net/flow_dissector.h>
 #include <net/ip.h>
 
 #include "internal.h"
 
-/* Two multiplications mix enough to spread flows over queues and sets; the seed keeps others
- * from knowing which meet.
+/* Two multiplications mix enough to spread flows over queues and sets. Who sees enough hashes
+ * could find the seed, so each interface has its own: it tells nothing of the others.
  */
 static u32 mytun_hash_mix(u64 ends, u32 ports, u64 seed)
 {
@@ -93,16 +92,16 @@ static noinline u32 mytun_hash_dissected(struct sk_buff *skb, u64 seed)
 
 /**
  * mytun_flow_hash - the hash of a packet's flow
+ * @md:  the interface
  * @skb: a packet; its protocol and network header are set
  */
-u32 mytun_flow_hash(struct sk_buff *skb)
+u32 mytun_flow_hash(const struct mytun_dev *md, struct sk_buff *skb)
 {
-	static u64 seed __read_mostly;
 	int len = skb_headlen(skb) - skb_network_offset(skb);
 	const struct ipv6hdr *ip6h;
 	const struct iphdr *iph;
+	u64 seed = md->hash_seed;
 
-	net_get_random_once(&seed, sizeof(seed));
 	switch (skb->protocol) {
 	case htons(ETH_P_IP):
 		iph = ip_hdr(skb);

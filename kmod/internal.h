@@ -252,6 +252,7 @@ struct mytun_queue {
  * @flags:        IFF_* of if_tun.h, MYTUN_VNET_*
  * @dev:          the net_device
  * @flows:        which queue a flow was sent on; NULL unless IFF_MULTI_QUEUE
+ * @hash_seed:    of mytun_flow_hash()
  * @filtering:    one of @addrs, @classic and @ebpf is set
  * @addrs:        TUNSETTXFILTER
  * @classic:      TUNATTACHFILTER
@@ -285,6 +286,7 @@ struct mytun_dev {
 	unsigned int flags;
 	struct net_device *dev;
 	struct mytun_flows *flows;
+	u64 hash_seed;
 	bool filtering;
 	struct mytun_addrs __rcu *addrs;
 	struct bpf_prog __rcu *classic;
@@ -496,7 +498,7 @@ extern const struct ethtool_ops mytun_ethtool_ops;
 void mytun_link_ksettings_init(struct mytun_dev *md);
 
 /* hash.c */
-u32 mytun_flow_hash(struct sk_buff *skb);
+u32 mytun_flow_hash(const struct mytun_dev *md, struct sk_buff *skb);
 
 /* filter.c */
 struct mytun_addrs *mytun_addrs_read(const void __user *argp);

@@ -250,7 +250,7 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 	 */
 	if (md->flows && READ_ONCE(md->numqueues) > 1 && !READ_ONCE(q->disabled) &&
 	    rcu_access_pointer(q->md) == md)
-		mytun_flow_learn(md->flows, mytun_flow_hash(skb), index);
+		mytun_flow_learn(md->flows, mytun_flow_hash(md, skb), index);
 	local_bh_disable();
 	err = mytun_packet_deliver(q, md, skb);
 	local_bh_enable();

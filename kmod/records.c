@@ -228,7 +228,7 @@ static void mytun_batch_prepare(const struct mytun_batch *b)
 		skb_record_rx_queue(skb, index);
 		/* The answer to the first may leave at once. */
 		if (learn)
-			mytun_flow_learn(md->flows, mytun_flow_hash(skb), index);
+			mytun_flow_learn(md->flows, mytun_flow_hash(md, skb), index);
 	}
 }
 

@@ -291,7 +291,7 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 		goto drop;
 
 	if (r->flags & MYTUN_RINGS_F_HASH)
-		hash = mytun_flow_hash(skb);
+		hash = mytun_flow_hash(md, skb);
 
 	/* skb_tx_timestamp() without the part that only a PHY has. */
 	if (unlikely(skb_shinfo(skb)->tx_flags & SKBTX_SW_TSTAMP))

@@ -162,7 +162,7 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 
 	/* Before the stack sees the packet: the answer may leave at once. */
 	if (md->flows && READ_ONCE(md->numqueues) > 1)
-		mytun_flow_learn(md->flows, mytun_flow_hash(skb), index);
+		mytun_flow_learn(md->flows, mytun_flow_hash(md, skb), index);
 
 	if (unlikely(q->mode.inject == MYTUN_INJECT_DIRECT))
 		netif_receive_skb(skb);

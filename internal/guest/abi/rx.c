@@ -351,6 +351,26 @@ TEST(options_of_ip_do_not_change_the_hash)
 	}
 }
 
+/* From hashes that a program is shown on one interface it learns nothing of another. */
+TEST(another_interface_has_other_hashes)
+{
+	struct tun t = tun_open_up(IFF_TUN), other = tun_open("", IFF_TUN);
+	struct ring r = ring_with_hashes(&t), other_r = ring_with_hashes(&other);
+	int raw = raw_socket(t.name), other_raw;
+	unsigned int same = 0;
+	struct packet p;
+
+	iface_up_bare(other.name);
+	other_raw = raw_socket(other.name);
+	for (int i = 0; i < 8; i++) {
+		packet_inbound(&p, &t, AF_INET, "abc", 3);
+		p.bytes[UDP4 - 8] = i; /* another port */
+		same += hash_of(&r, raw, &p, ETHERTYPE_IP) ==
+			hash_of(&other_r, other_raw, &p, ETHERTYPE_IP);
+	}
+	expect(same < 3);
+}
+
 TEST(what_is_no_packet_comes_as_it_is_though_it_has_no_flow)
 {
 	static const uint8_t bad[][24] = {
