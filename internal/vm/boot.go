@@ -118,13 +118,14 @@ func bootOnce(m *machine, dir string) (*result, error) {
 		return nil, fmt.Errorf("%w: %w\n%s", errNoInit, runErr, log.End())
 	}
 	status, diskErr := readDisk(disk, dir)
-	complaints := log.Complaints()
+	complaints, complaintsIn := log.Complaints(), filepath.Join(dir, kernelLogName)
 	if len(complaints) == 0 && diskErr == nil {
-		complaints = append(complaints, fileComplaints(filepath.Join(dir, "out", "dmesg"))...)
+		complaintsIn = filepath.Join(dir, "out", "dmesg")
+		complaints = fileComplaints(complaintsIn)
 	}
 	switch {
 	case len(complaints) > 0:
-		return nil, fmt.Errorf("the kernel complains:\n%s", quote(complaints))
+		return nil, fmt.Errorf("the kernel complains, in %s:\n%s", complaintsIn, quote(complaints))
 	case runErr != nil:
 		return nil, fmt.Errorf("%w\nend of the kernel's log:\n%s", runErr, log.End())
 	case diskErr != nil:

@@ -43,5 +43,7 @@ func lastLines(s string, n int) string {
 	if len(lines) > n {
 		lines = append([]string{"..."}, lines[len(lines)-n:]...)
 	}
-	return "  " + strings.Join(lines, "\n  ")
+	return quotation(strings.Join(lines, "\n"))
 }
+
+func quotation(s string) string { return "  " + strings.ReplaceAll(s, "\n", "\n  ") }

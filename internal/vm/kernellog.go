@@ -75,11 +75,36 @@ func fileComplaints(path string) []string {
 	return findComplaints(string(text))
 }
 
-// A report ends with the trace, or with a line of equal signs; what has neither is shown at some length.
+// A report ends with the trace, or with a line of equal signs.
 var (
 	race      = regexp.MustCompile(`BUG: KCSAN`)
 	reportEnd = regexp.MustCompile(`={20}|end trace`)
 )
+
+// Others have an end of their own: what is said of locks, the stack; a leaked object, where the next begins.
+var otherEnds = []struct{ title, end *regexp.Regexp }{
+	{regexp.MustCompile(`WARNING: [a-z]|BUG: (sleeping|scheduling)`), regexp.MustCompile(`</TASK>`)},
+	{regexp.MustCompile(`unreferenced object|memory leaked`), regexp.MustCompile(`unreferenced object`)},
+}
+
+// reportLen returns how many lines the report has that begins with the first of lines. What has no end is
+// shown at some length.
+func reportLen(lines []string) int {
+	const longest, endless = 2000, 200
+	after := lines[1:min(longest, len(lines))]
+	for _, other := range otherEnds {
+		if !other.title.MatchString(lines[0]) {
+			continue
+		}
+		if n := slices.IndexFunc(after, other.end.MatchString); n >= 0 {
+			return 1 + n
+		}
+	}
+	if n := slices.IndexFunc(after, reportEnd.MatchString); n >= 0 {
+		return 1 + n
+	}
+	return min(endless, len(lines))
+}
 
 // The parts of such a report: what begins the stack of an access, the module's functions in it, and
 // where an interrupt, which may come anywhere, came to it.
@@ -135,7 +160,6 @@ const testMarker = "guest: begin "
 
 // findComplaints leaves out what the kernel said before our init was reached: of itself, that is.
 func findComplaints(text string) []string {
-	const context = 200 // lines of a report, at the most
 	var found []string
 	during := ""
 	if _, after, ok := strings.Cut(text, initMarker); ok {
@@ -155,13 +179,10 @@ func findComplaints(text string) []string {
 				continue
 			}
 		}
-		end := min(i+context, len(lines))
-		if n := slices.IndexFunc(lines[i+1:end], reportEnd.MatchString); n >= 0 {
-			end = i + 1 + n
-			if race.MatchString(lines[i]) && !ourRace(lines[i:end]) {
-				i = end
-				continue
-			}
+		end := i + reportLen(lines[i:])
+		if race.MatchString(lines[i]) && !ourRace(lines[i:end]) {
+			i = end
+			continue
 		}
 		found = append(found, during+strings.Join(lines[i:end], "\n"))
 		i = end - 1
@@ -169,12 +190,42 @@ func findComplaints(text string) []string {
 	return found
 }
 
-// quote shows the first few of the reports found.
-func quote(reports []string) string {
-	const most = 3
-	text := strings.Join(reports[:min(most, len(reports))], "\n---\n")
-	if len(reports) > most {
-		text += fmt.Sprintf("\n--- and %d more", len(reports)-most)
+// What differs between a report and its repeats, in the lines that tell them from others: those that
+// complain, and the functions of a stack.
+var (
+	accidental = regexp.MustCompile(`^\[ *[0-9.]+\]|\b(CPU|PID): \d+|(0x)?\b[0-9a-f]{8,}\b`)
+	frame      = regexp.MustCompile(`\+0x[0-9a-f]+/0x[0-9a-f]+`)
+)
+
+// signature returns what a report has in common with its repeats.
+func signature(report string) string {
+	var key strings.Builder
+	stack := frame.MatchString(report)
+	for i, line := range strings.Split(report, "\n") {
+		if i == 0 || !stack || complaint.MatchString(line) || frame.MatchString(line) {
+			key.WriteString(strings.TrimSpace(accidental.ReplaceAllString(line, "")) + "\n")
+		}
 	}
-	return lastLines(text, most*202)
+	return key.String()
+}
+
+// quote shows the reports found, each whole, and how often it was repeated.
+func quote(reports []string) string {
+	times := map[string]int{}
+	for _, r := range reports {
+		times[signature(r)]++
+	}
+	var shown []string
+	for _, r := range reports {
+		n := times[signature(r)]
+		if n == 0 {
+			continue
+		}
+		times[signature(r)] = 0
+		if n > 1 {
+			r += fmt.Sprintf("\n--- %d times", n)
+		}
+		shown = append(shown, r)
+	}
+	return quotation(strings.Join(shown, "\n---\n"))
 }

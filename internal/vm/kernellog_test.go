@@ -32,6 +32,44 @@ func TestComplaints(t *testing.T) {
 	}
 }
 
+// A report is found from its title to its end, however long it is.
+func TestComplaintsAreWhole(t *testing.T) {
+	long := strings.Repeat("[ 1.0]  -> #1 (a){+.+.}-{3:3}:\n", 700)
+	for _, tt := range []struct{ name, log, want string }{
+		{"the end of a trace", "[ 1.0] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n" + long + "[ 1.0] ---[ end trace 0 ]---\n[ 2.0] fine\n",
+			"[ 1.0] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n" + strings.TrimSuffix(long, "\n")},
+		{"the end of a stack", "[ 1.0] WARNING: possible circular locking dependency detected\n" + long + "[ 1.0]  </TASK>\n[ 2.0] fine\n[ 3.0] ====================\n",
+			"[ 1.0] WARNING: possible circular locking dependency detected\n" + strings.TrimSuffix(long, "\n")},
+		{"the next object", "[ 1.0] lab: unreferenced object 0x1\n" + long + "[ 1.0] lab: unreferenced object 0x2\n",
+			"[ 1.0] lab: unreferenced object 0x1\n" + strings.TrimSuffix(long, "\n")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := findComplaints(tt.log); len(got) == 0 || got[0] != tt.want {
+				t.Errorf("found %q", got)
+			}
+		})
+	}
+}
+
+func TestQuote(t *testing.T) {
+	report := func(time, title, size, function string) string {
+		return "[ " + time + "] BUG: KASAN: " + title + "\n[ " + time + "] Read of size " + size + " at addr ffff88807fa02770 by task a/" + size +
+			"\n[ " + time + "]  " + function + "/0x20 [mytun]"
+	}
+	var all, want []string
+	for _, f := range []string{"a", "b", "c", "d", "e"} {
+		all = append(all, report("1.0", "use-after-free in f", "8", f+"+0x1"))
+		want = append(want, all[len(all)-1])
+	}
+	all = append(all, report("21.0", "use-after-free in f", "4", "b+0x1"), report("21.0", "use-after-free in f", "8", "b+0x1"))
+	want[1] += "\n--- 3 times"
+	all = append(all, report("1.0", "use-after-free in f", "8", "b+0x2"), "[ 1.0] refcount_t: underflow", "[ 1.0] refcount_t: saturated", "[ 2.0] refcount_t: underflow")
+	want = append(want, all[7], all[8]+"\n--- 2 times", all[9])
+	if got := quote(all); got != quotation(strings.Join(want, "\n---\n")) {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestComplaintsNameTheTest(t *testing.T) {
 	got := findComplaints("[ 1.0] guest: begin a\n[ 2.0] guest: begin b\n[ 3.0] BUG: x")
 	if len(got) != 1 || !strings.HasPrefix(got[0], "(during b)\n") {
