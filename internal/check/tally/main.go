@@ -71,6 +71,9 @@ func read(path string) ([]result, error) {
 	switch ext {
 	case ".json":
 		results, err = readGo(f)
+		for i := range results {
+			results[i].output = clip(results[i].output, 300)
+		}
 	case ".lines":
 		results, err = readLines(f)
 	default:
@@ -93,7 +96,7 @@ func report(w io.Writer, all []result, dir string) bool {
 		switch r.status {
 		case failed:
 			fmt.Fprintf(w, "FAILED %s: %s\n", r.name, r.why)
-			for line := range strings.Lines(clip(r.output, 300)) {
+			for line := range strings.Lines(r.output) {
 				fmt.Fprintf(w, "    %s\n", strings.TrimRight(line, "\n"))
 			}
 		case skipped:
@@ -122,7 +125,8 @@ func report(w io.Writer, all []result, dir string) bool {
 	return count[failed] == 0 && tests > 0
 }
 
-// clip leaves the middle out of a long text: a crash says why at its beginning, a test at its end.
+// clip leaves the middle out of a long text: a crash says why at its beginning, a test at its end. What
+// reporters say is as long as they want it: a kernel's reports are whole.
 func clip(s string, n int) string {
 	lines := strings.SplitAfter(strings.TrimRight(s, "\n"), "\n")
 	if len(lines) > 2*n {
