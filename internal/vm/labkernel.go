@@ -37,12 +37,12 @@ var labKernels = map[string]labKernel{
 	"uml": {
 		arch: "um", configs: []string{"common", "um", "debug", "kasan"}, image: "linux", uml: true, memMiB: 1536, patience: 2,
 		// Where all sleep, the clock goes on to what comes next: tests that wait do not.
-		params:  "kasan_multi_shot page_poison=1 time-travel",
+		params:  "kasan_multi_shot page_poison=1 slub_debug=PZ time-travel",
 		watches: "memory, leaks, undefined behaviour; one CPU, at the speed of this machine",
 	},
 	"kasan": {
 		arch: "x86", configs: []string{"common", "x86", "debug", "lockdep", "kasan", "kasan-x86"}, image: "arch/x86/boot/bzImage", memMiB: 3072, patience: 8,
-		params:  "kasan_multi_shot page_poison=1",
+		params:  "kasan_multi_shot page_poison=1 slub_debug=PZ",
 		watches: "the same on several CPUs, locks, and sleep in atomic context; emulated, slow",
 	},
 	"kcsan": {

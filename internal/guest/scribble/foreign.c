@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,21 @@
  * free pages; and what the compiler leaves on the stack of the module, as it is built for the lab.
  */
 static const uint8_t patterns[] = { 0xc5, 0x6b, 0x5a, 0xbb, 0xcc, 0xaa, 0xfe };
+
+void foreign_expect_poison(void)
+{
+	glob_t found;
+
+	/* Other kernels do not watch their memory. */
+	if (access("/sys/kernel/debug/kmemleak", F_OK))
+		return;
+	if (glob("/sys/kernel/slab/kmalloc-*/poison", 0, NULL, &found))
+		fail("this kernel does not tell how it fills its slabs");
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		if (read_file(found.gl_pathv[i])[0] != '1')
+			fail("%s: this kernel leaves its slabs as they are", found.gl_pathv[i]);
+	globfree(&found);
+}
 
 /* Buffers of packets between two sockets. */
 static void fill_slabs(const void *bytes, size_t len)

@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+/* On kernels that are to fill their slabs: that they do, or else a search would find nothing. */
+void foreign_expect_poison(void);
 /* Fills memory of the kernel, pages and slabs of many sizes, and frees it. */
 void foreign_fill(void);
 /* Ends the search, with a word in tally->found, if there are foreign bytes. */
