@@ -6,7 +6,7 @@
 /*
  * For spawn(), with a pointer to the seed: makes the shared and the honest interface and
  * carries numbered packets over both, in both directions, until tally->quiet. Fails when
- * one is lost without being counted, comes twice, late, changed, or not at all.
+ * one is lost, counted or not, comes twice, late, or changed.
  */
 void honest(void *seed);
 
