@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Memory of a program's that comes late: a page of a file system of its own, or here of userfaultfd, comes when
- * somebody brings it. Only the call that reads or writes it waits, and nobody who wants the lock
- * (RTNL) under which all of the machine's interfaces are changed.
+ * Memory of a program's that comes late: a page of a file system of its own, or here of
+ * userfaultfd, comes when somebody brings it. Only the call that reads or writes it waits, and
+ * nobody who wants the lock (RTNL) under which all of the machine's interfaces are changed.
  */
 #define _GNU_SOURCE
 #include <linux/filter.h>
@@ -29,7 +29,7 @@ static void change_another(void *arg)
 	iface_set_mtu(arg, ++mtu);
 }
 
-/* The call, with an argument in such a page, which begins as @arg does. Return: what the call does. */
+/* The call, with an argument in such a page, which begins as @arg does. Return: as the call. */
 static int ioctl_late(int fd, unsigned long cmd, const void *arg, size_t len)
 {
 	struct fetched f = {

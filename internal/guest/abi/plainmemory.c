@@ -168,8 +168,8 @@ TEST(a_file_with_the_least_send_buffer_is_writable)
 	expect_eq(sndbuf, 1);
 }
 
-/* Of two interfaces, on one CPU: the writer, whom all others go before, waits for memory at the first when its
- * file comes to the second, and learns of both at once.
+/* Of two interfaces, on one CPU: the writer, whom all others go before, waits for memory at the
+ * first when its file comes to the second, and learns of both at once.
  */
 TEST(a_writer_that_waits_for_memory_lets_go_of_an_interface_that_its_file_left)
 {

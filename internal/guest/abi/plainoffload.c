@@ -51,7 +51,7 @@ TEST(vlan_offloads_are_those_of_tun)
 
 #define LENGTHS 100
 
-/* An event is switched once for all frames: that stops every CPU, and takes up to a tenth of a second. */
+/* An event is switched once for all frames: that stops every CPU, a tenth of a second long. */
 static void write_frames(const struct tun *t)
 {
 	uint8_t frame[2000] = { 2, [12] = 0x88, [13] = 0xb5 };
