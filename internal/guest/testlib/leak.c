@@ -191,3 +191,23 @@ void leak_compare(const struct leak_figures *before, const struct leak_figures *
 	if (bad)
 		fail("the kernel holds more than before");
 }
+
+long leak_pages(void)
+{
+	static const char *const named[] = {
+		"Buffers:",
+		"\nCached:",
+		"SwapCached:",
+		"AnonPages:",
+		"Slab:",
+		"KernelStack:",
+		"PageTables:",
+		"VmallocUsed:",
+		"Percpu:",
+	};
+	long kb = meminfo("MemTotal:") - meminfo("MemFree:") - at_hand_kb();
+
+	for (size_t i = 0; i < ARRAY_SIZE(named); i++)
+		kb -= meminfo(named[i]);
+	return kb / (sysconf(_SC_PAGESIZE) / 1024);
+}

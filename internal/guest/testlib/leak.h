@@ -28,4 +28,10 @@ struct leak_figures leak_figures(void);
 void leak_compare(const struct leak_figures *before, const struct leak_figures *after,
 		  long rounds);
 
+/* Pages in use that the kernel counts as nothing in particular: neither as slabs nor as memory of
+ * processes, files, page tables, stacks, vmalloc() or CPUs. Those of alloc_page() are, of which
+ * kmemleak knows nothing.
+ */
+long leak_pages(void);
+
 #endif /* LEAK_H */

@@ -187,6 +187,7 @@ static void by_chance(const char *what, bool threaded)
 {
 	struct injecting i = injecting(IFF_TAP, MYTUN_INJECT_SOFTIRQ);
 	unsigned int injected = 0, dropped = 0;
+	struct pages in_use = {};
 
 	if (threaded)
 		spawn_wait(spawn(set_threaded, i.t.name));
@@ -194,6 +195,8 @@ static void by_chance(const char *what, bool threaded)
 		struct rtnl_link_stats64 before = iface_stats(i.t.name);
 		uint32_t drops = i.r.tx_cons->drops;
 
+		if (round < 2)
+			in_use = pages_now();
 		publish(&i);
 		fail_everywhere(1 + round % 100);
 		must(ring_doorbell(&i.r));
@@ -202,6 +205,7 @@ static void by_chance(const char *what, bool threaded)
 		count(&i, &before, drops);
 		dropped += i.r.tx_cons->drops - drops;
 	}
+	pages_expect(&in_use, injected, what);
 	fail_report(what, injected);
 	expect(dropped > 0);
 	all_at_last(&i);

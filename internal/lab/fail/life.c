@@ -106,6 +106,7 @@ TEST_WITHIN(600, a_multi_queue_interface_is_made_or_not)
 TEST_WITHIN(600, an_interface_is_made_or_not_when_pages_run_out)
 {
 	unsigned int all = 0, pages = 0, injected;
+	struct pages in_use = {};
 	long users = module_users();
 
 	do {
@@ -113,6 +114,8 @@ TEST_WITHIN(600, an_interface_is_made_or_not_when_pages_run_out)
 		struct ifreq ifr;
 		int ret, err;
 
+		if (pages < 2)
+			in_use = pages_now();
 		fail_beyond(pages++);
 		ret = tun_set_iff(t.fd, "new0", IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE, &ifr);
 		err = errno;
@@ -126,6 +129,7 @@ TEST_WITHIN(600, an_interface_is_made_or_not_when_pages_run_out)
 		expect(!iface_exists("new0"));
 		expect_eq(module_users(), users);
 	} while (injected);
+	pages_expect(&in_use, all, "TUNSETIFF, pages run out");
 	fail_report("TUNSETIFF, pages run out", all);
 }
 

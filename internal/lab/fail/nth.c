@@ -120,6 +120,7 @@ static void end(struct failing *f)
 	close(f->fd);
 	if (!f->injected)
 		fail("%s: nothing of it could be made to fail", f->what);
+	pages_expect(&f->before, f->injected, f->what);
 	report(f->what, f->injected, f->refused);
 	if (f->hurried)
 		dprintf(STDOUT_FILENO, "# fail: some of %s were left out, of so many\n",
@@ -136,6 +137,9 @@ bool fail_next(struct failing *f)
 		end(f);
 		return false;
 	}
+	/* The first round is for what then stays. */
+	if (f->rounds < 2)
+		f->before = pages_now();
 	step = 1 + f->rounds++ / lab_rounds(ROUNDS_EACH);
 	f->hurried |= step > 1;
 	f->nth += step;

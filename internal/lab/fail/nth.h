@@ -18,7 +18,7 @@
  *
  * An operation with more than a thousand has some left out from then on, and says so.
  * The last round is one in which nothing failed. Each operation prints how many failures there
- * were; one that met none fails the test.
+ * were; one that met none fails the test, and so does one that lost pages by them.
  */
 #ifndef NTH_H
 #define NTH_H
@@ -26,6 +26,8 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/types.h>
+
+#include "pages.h"
 
 struct failing {
 	const char *what;
@@ -36,6 +38,7 @@ struct failing {
 	bool hurried; /* some were left out */
 	unsigned int beyond; /* rounds in a row in which there were not so many */
 	unsigned int injected, refused;
+	struct pages before; /* what was in use after the first round */
 	bool armed;
 	bool fired; /* a failure was injected in this round */
 	long long ret; /* what the operation returned */
