@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "nth.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -107,6 +106,14 @@ struct failing failing(const char *what)
 	return failing_of(what, 0);
 }
 
+struct failing failing_work(const char *what, const char *queue)
+{
+	struct failing f = { .what = what, .fd = -1, .workers = { .queue = queue } };
+
+	prepare_kernel();
+	return f;
+}
+
 static void report(const char *what, unsigned int injected, unsigned int refused)
 {
 	unsigned int all = __atomic_add_fetch(total, injected, __ATOMIC_RELAXED);
@@ -131,6 +138,10 @@ bool fail_next(struct failing *f)
 {
 	unsigned int step;
 
+	if (f->again) {
+		f->again = f->fired = false;
+		return true;
+	}
 	/* The kernel says so in the beginning, in the middle there is the operation. */
 	f->beyond = f->nth && !f->fired ? f->beyond + 1 : 0;
 	if (f->beyond == ROUNDS_BEYOND) {
@@ -155,11 +166,14 @@ void fail_arm(struct failing *f)
 	int n = snprintf(text, sizeof(text), "%u", f->nth);
 
 	f->armed = true;
-	if (pwrite(f->fd, text, n, 0) != n)
+	if (f->workers.queue)
+		workers_arm(&f->workers, f->nth);
+	else if (pwrite(f->fd, text, n, 0) != n)
 		fail("fail-nth: %s", strerrorname(errno));
 }
 
-void fail_disarm(struct failing *f)
+/* Has this thread, or that of the kernel, failed? */
+static bool disarm_task(struct failing *f)
 {
 	unsigned int left = 1;
 	char text[16] = "";
@@ -174,8 +188,23 @@ void fail_disarm(struct failing *f)
 	while (left && pwrite(f->fd, "0", 1, 0) != 1)
 		if (errno != EFAULT)
 			fail("fail-nth: %s", strerrorname(errno));
+	return !left;
+}
+
+static bool disarm_workers(struct failing *f)
+{
+	enum workers_end end = workers_disarm(&f->workers);
+
+	f->again = end == WORKERS_NEW;
+	return end == WORKERS_FAILED;
+}
+
+void fail_disarm(struct failing *f)
+{
+	bool fired = f->workers.queue ? disarm_workers(f) : disarm_task(f);
+
 	f->armed = false;
-	if (!left && !f->fired) {
+	if (fired && !f->fired) {
 		f->fired = true;
 		f->injected++;
 	}
@@ -229,26 +258,6 @@ static void begin_by_chance(unsigned int percent)
 void fail_everywhere(unsigned int percent)
 {
 	prepare_kernel();
-	begin_by_chance(percent);
-}
-
-void fail_workers(unsigned int percent)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *d;
-	char path[300];
-
-	prepare_kernel();
-	while ((d = readdir(proc))) {
-		snprintf(path, sizeof(path), "/proc/%s/comm", d->d_name);
-		if (!atoi(d->d_name) || strncmp(read_file(path), "kworker/u", 9))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%s/make-it-fail", d->d_name);
-		write_file(path, "1"); /* or it is gone */
-	}
-	closedir(proc);
-	for (size_t i = 0; i < ARRAY_SIZE(memory); i++)
-		set(memory[i], "task-filter", "Y");
 	begin_by_chance(percent);
 }
 

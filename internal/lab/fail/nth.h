@@ -28,11 +28,13 @@
 #include <sys/types.h>
 
 #include "pages.h"
+#include "workers.h"
 
 struct failing {
 	const char *what;
 	pid_t task; /* whose allocations fail; 0: this thread's */
 	int fd;
+	struct workers workers; /* theirs, if they have a queue */
 	unsigned int nth; /* which one fails in this round */
 	unsigned int rounds;
 	bool hurried; /* some were left out */
@@ -41,6 +43,7 @@ struct failing {
 	struct pages before; /* what was in use after the first round */
 	bool armed;
 	bool fired; /* a failure was injected in this round */
+	bool again; /* whose allocations they were was not known in time */
 	long long ret; /* what the operation returned */
 	int err;
 };
@@ -48,6 +51,10 @@ struct failing {
 struct failing failing(const char *what);
 /* A thread of the kernel is the one whose allocations fail. */
 struct failing failing_of(const char *what, pid_t task);
+/* Of a workqueue whose workers are not bound to a CPU. The work has begun when fail_disarm() is
+ * called.
+ */
+struct failing failing_work(const char *what, const char *queue);
 bool fail_next(struct failing *f);
 
 void fail_arm(struct failing *f);
@@ -75,8 +82,6 @@ bool fail_done_of(const char *file, int line, struct failing *f, const int *errn
  * to fail; copies from and to programs do not.
  */
 void fail_everywhere(unsigned int percent);
-/* The same for what the kernel's unbound workers do, and nobody else. */
-void fail_workers(unsigned int percent);
 /* Of this thread's allocations all fail until fail_end() that want more than so many pages, taken
  * together. What has another way when the first fails does not get there either.
  */
