@@ -148,30 +148,6 @@ static void wait_idle(pid_t pid)
 	eventually((end = strrchr(read_file(path), ')')) && (end[2] == 'I' || end[2] == 'S'));
 }
 
-TEST_WITHIN(300, records_come_in_from_the_thread_or_are_counted)
-{
-	struct injecting i = injecting(IFF_TAP, MYTUN_INJECT_THREAD);
-	struct rtnl_link_stats64 before;
-	struct failing f;
-	uint32_t drops;
-	pid_t pid;
-
-	expect_eq(kernel_threads("mytun/", &pid), 1);
-	f = failing_of("MYTUN_INJECT_THREAD", pid);
-	while (fail_next(&f)) {
-		before = iface_stats(i.t.name);
-		drops = i.r.tx_cons->drops;
-		publish(&i);
-		fail_arm(&f);
-		must(ring_doorbell(&i.r));
-		eventually(load_acquire(&i.r.tx_cons->pos) == i.r.tx);
-		wait_idle(pid);
-		fail_disarm(&f);
-		count(&i, &before, drops);
-	}
-	all_at_last(&i);
-}
-
 /* In another process, since a view of /sys without debugfs is of no use here. */
 static void set_threaded(void *arg)
 {
@@ -182,15 +158,56 @@ static void set_threaded(void *arg)
 	must(write_file(path, "1"));
 }
 
+/* A thread of the kernel's whose name begins with @names consumes the ring. */
+static void by_thread(const char *what, struct injecting *i, const char *names)
+{
+	struct rtnl_link_stats64 before;
+	unsigned int dropped = 0;
+	struct failing f;
+	uint32_t drops;
+	pid_t pid;
+
+	expect_eq(kernel_threads(names, &pid), 1);
+	f = failing_of(what, pid);
+	while (fail_next(&f)) {
+		before = iface_stats(i->t.name);
+		drops = i->r.tx_cons->drops;
+		publish(i);
+		fail_arm(&f);
+		must(ring_doorbell(&i->r));
+		eventually(load_acquire(&i->r.tx_cons->pos) == i->r.tx);
+		wait_idle(pid);
+		fail_disarm(&f);
+		count(i, &before, drops);
+		dropped += i->r.tx_cons->drops - drops;
+	}
+	expect(dropped > 0);
+	all_at_last(i);
+	injecting_end(i);
+}
+
+TEST_WITHIN(300, records_come_in_from_the_thread_or_are_counted)
+{
+	struct injecting i = injecting(IFF_TAP, MYTUN_INJECT_THREAD);
+
+	by_thread("MYTUN_INJECT_THREAD", &i, "mytun/");
+}
+
+TEST_WITHIN(300, records_come_in_from_the_cores_thread_or_are_counted)
+{
+	struct injecting i = injecting(IFF_TAP, MYTUN_INJECT_SOFTIRQ);
+
+	spawn_wait(spawn(set_threaded, i.t.name));
+	by_thread("MYTUN_INJECT_SOFTIRQ, threaded", &i, "napi/");
+}
+
 /* Softirq, which no task's failures reach: by chance, and all chances. */
-static void by_chance(const char *what, bool threaded)
+TEST_WITHIN(300, records_come_in_from_softirq_or_are_counted)
 {
 	struct injecting i = injecting(IFF_TAP, MYTUN_INJECT_SOFTIRQ);
 	unsigned int injected = 0, dropped = 0;
 	struct pages in_use = {};
 
-	if (threaded)
-		spawn_wait(spawn(set_threaded, i.t.name));
 	for (unsigned int round = 0; round < lab_rounds(200); round++) {
 		struct rtnl_link_stats64 before = iface_stats(i.t.name);
 		uint32_t drops = i.r.tx_cons->drops;
@@ -205,18 +222,8 @@ static void by_chance(const char *what, bool threaded)
 		count(&i, &before, drops);
 		dropped += i.r.tx_cons->drops - drops;
 	}
-	pages_expect(&in_use, injected, what);
-	fail_report(what, injected);
+	pages_expect(&in_use, injected, "MYTUN_INJECT_SOFTIRQ");
+	fail_report("MYTUN_INJECT_SOFTIRQ", injected);
 	expect(dropped > 0);
 	all_at_last(&i);
-}
-
-TEST_WITHIN(300, records_come_in_from_softirq_or_are_counted)
-{
-	by_chance("MYTUN_INJECT_SOFTIRQ", false);
-}
-
-TEST_WITHIN(300, records_come_in_from_the_cores_thread_or_are_counted)
-{
-	by_chance("MYTUN_INJECT_SOFTIRQ, threaded", true);
 }
