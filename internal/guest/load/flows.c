@@ -4,80 +4,22 @@
  * order of its flow, or is counted as dropped.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <linux/sock_diag.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "account.h"
 #include "check.h"
+#include "host.h"
 #include "iface.h"
 #include "mode.h"
-#include "packet.h"
 #include "read.h"
 #include "send.h"
-
-#ifndef SO_MEMINFO
-#define SO_MEMINFO 55
-#endif
 
 enum {
 	QUEUES = 64,
 	FLOWS = QUEUES * 1000
 };
-
-/* The socket of the test's host to which all comes back, and who reads it. */
-struct host {
-	pthread_t thread;
-	int fd;
-	struct book book;
-	bool stop;
-};
-
-static int host_socket(void)
-{
-	struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = htons(PORT_HERE) };
-	struct timeval moment = { .tv_usec = 50000 };
-	int size = 1 << 24;
-	int fd;
-
-	inet_pton(AF_INET, HERE4, &here.sin_addr);
-	fd = must(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-	must(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)));
-	must(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof(moment)));
-	must(bind(fd, (struct sockaddr *)&here, sizeof(here)));
-	return fd;
-}
-
-static void *host_reads(void *arg)
-{
-	static uint8_t bytes[STAMP_MAX];
-	struct host *h = arg;
-
-	for (;;) {
-		bool stop = __atomic_load_n(&h->stop, __ATOMIC_ACQUIRE);
-		ssize_t len = recv(h->fd, bytes, sizeof(bytes), 0);
-
-		if (len < 0 && errno == EAGAIN) {
-			if (stop)
-				return NULL;
-			continue;
-		}
-		book_enter(&h->book, stamp_check_payload(bytes, must(len)));
-	}
-}
-
-/* Packets that found the socket's buffer full. */
-static uint64_t host_drops(const struct host *h)
-{
-	uint32_t info[SK_MEMINFO_VARS];
-	socklen_t len = sizeof(info);
-
-	must(getsockopt(h->fd, SOL_SOCKET, SO_MEMINFO, info, &len));
-	return info[SK_MEMINFO_DROPS];
-}
 
 /* All ways of taking packets up the stack beside each other, one queue each. */
 static void inject_by_turns(struct ring *rings)
@@ -93,7 +35,7 @@ static void flows_come_and_go(int kind, uint32_t ring_size, unsigned int slow)
 	uint32_t packets = load_packets(FLOWS + FLOWS / 4);
 	struct stamps stamps = stamps_of(t.name, t.tap, FLOWS);
 	struct book book = book_new(FLOWS, packets, false);
-	struct host host = { .fd = host_socket(), .book = book_new(FLOWS, packets, false) };
+	struct host host = { .book = book_new(FLOWS, packets, false) };
 	struct senders senders = { .stamps = &stamps, .packets = packets, .mtu = 1500 };
 	struct readers readers = {
 		.rings = rings,
@@ -115,7 +57,7 @@ static void flows_come_and_go(int kind, uint32_t ring_size, unsigned int slow)
 	inject_by_turns(rings);
 	snprintf(senders.name, sizeof(senders.name), "%s", t.name);
 
-	must(-pthread_create(&host.thread, NULL, host_reads, &host));
+	host_begin(&host);
 	readers_begin(&readers);
 	senders_begin(&senders);
 	senders_end(&senders, &sent, &refused);
@@ -126,14 +68,11 @@ static void flows_come_and_go(int kind, uint32_t ring_size, unsigned int slow)
 		sleep_ms(10);
 		s = iface_stats(t.name);
 	} while (s.rx_packets + s.rx_dropped < back);
-	eventually(book_total(&host.book) + host_drops(&host) >= s.rx_packets);
-	host.stop = true;
-	pthread_join(host.thread, NULL);
+	drops = host_end(&host, s.rx_packets);
 	s = iface_stats(t.name);
-	drops = host_drops(&host);
 
-	printf("# %s, rings of %u: %llu sent, %llu received, %llu dropped; %llu sent back, "
-	       "%llu received, %llu dropped, %llu by the socket\n",
+	printf("# %s, rings of %u: %llu sent, %llu received, %llu dropped; %llu sent "
+	       "back, %llu received, %llu dropped, %llu by the socket\n",
 	       t.tap ? "TAP" : "TUN", ring_size, (long long)sent, (long long)book_total(&book),
 	       (long long)s.tx_dropped, (long long)back, (long long)book_total(&host.book),
 	       (long long)s.rx_dropped, (long long)drops);

@@ -22,19 +22,24 @@ uint32_t take_stamped(struct readers *all, int queue, const void *frame, uint32_
 	return number;
 }
 
-/* The packet's answer into the TX ring, when there is room; the doorbell comes later. */
-static void send_back(struct readers *all, struct ring *r, uint32_t number, uint32_t len)
+/* The packet's answer into the TX ring, when there is room; the doorbell comes later. false: it
+ * is longer than the ring.
+ */
+static bool send_back(struct readers *all, struct ring *r, uint32_t number, uint32_t len)
 {
+	uint32_t need = (sizeof(struct mytun_rec) + len + MYTUN_REC_ALIGN - 1) & -MYTUN_REC_ALIGN;
 	static __thread uint8_t frame[ETH_HLEN + STAMP_MAX];
-	uint32_t n;
 
-	n = stamp_build(all->stamps, frame, number, len - stamp_eth(all->stamps), true);
-	while (ring_tx_room(r) < sizeof(struct mytun_rec) + n + MYTUN_REC_ALIGN) {
+	if (need > r->g.tx_size)
+		return false;
+	stamp_build(all->stamps, frame, number, len - stamp_eth(all->stamps), true);
+	while (ring_tx_room(r) < need) {
 		ring_tx_publish(r);
 		must(ring_doorbell(r));
 		sched_yield(); /* to a thread that takes them up */
 	}
-	ring_tx_packet(r, frame, n);
+	ring_tx_packet(r, frame, len);
+	return true;
 }
 
 /* With backpressure the kernel says at which position it waits for room. */
@@ -56,7 +61,7 @@ unsigned int read_ring(struct readers *all, int queue, unsigned int most, uint64
 		uint32_t number = all->take(all, queue, rec_packet(rec), rec->len);
 
 		if (all->back)
-			send_back(all, r, number, rec->len);
+			*sent += send_back(all, r, number, rec->len);
 		ring_rx_done(r);
 	}
 	if (!n)
@@ -65,7 +70,6 @@ unsigned int read_ring(struct readers *all, int queue, unsigned int most, uint64
 	if (all->back) {
 		ring_tx_publish(r);
 		must(ring_doorbell(r));
-		*sent += n;
 	}
 	return n;
 }

@@ -25,7 +25,7 @@ struct reader {
 struct readers {
 	struct ring *rings;
 	int queues;
-	bool back; /* send each packet back on its queue */
+	bool back; /* send each packet back on its queue, if the ring is long enough */
 	unsigned int sleep; /* microseconds after each batch: a slow program */
 	unsigned int nap; /* microseconds when there is nothing, in place of poll(2) */
 	/* Verifies a packet that came on @queue; its number. */
@@ -43,7 +43,7 @@ void readers_begin(struct readers *r);
 /* When all senders are done: reads the rings to their ends. What was sent back. */
 uint64_t readers_end(struct readers *r);
 
-/* The same for one ring, by whoever calls it. */
+/* The same for one ring, by whoever calls it; @sent grows by what was sent back. */
 unsigned int read_ring(struct readers *all, int queue, unsigned int most, uint64_t *sent);
 
 #endif /* READ_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Packets of all sizes, while queues come, with rings of all sizes, and go, and the MTU changes:
- * what was sent is received, or counted as dropped.
+ * Packets of all sizes in both directions, while queues come, with rings of all sizes, and go, and
+ * the MTU changes: what was sent is received, or counted as dropped.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "host.h"
 #include "iface.h"
+#include "mode.h"
 #include "read.h"
 #include "send.h"
 
@@ -23,29 +25,45 @@ enum {
 /* The last is the greatest. */
 static const int mtus[] = { 68, 576, 1280, 1500, 9000, 65535 };
 
-/* A ring of each size that there is, from the least to the greatest and back, and with room around
- * the packets or without.
+/* Rings of each size that there is, from the least to the greatest and back, those of one queue
+ * of different ones, and with room around the packets or without.
  */
 static struct mytun_rings any_rings(unsigned int round)
 {
 	unsigned int sizes = __builtin_ctz(MYTUN_RING_SIZE_MAX / MYTUN_RING_SIZE_MIN) + 1;
 	struct mytun_rings g = ring_args(MYTUN_RING_SIZE_MIN << (round * 7 % sizes));
 
-	g.tx_size = MYTUN_RING_SIZE_MIN;
+	g.tx_size = MYTUN_RING_SIZE_MIN << ((round * 11 + round / sizes) % sizes);
 	g.rx_headroom = round % 3 * 100;
 	g.rx_tailroom = round % 5 * 37;
 	g.flags = round % 2 ? MYTUN_RINGS_F_HASH : 0;
 	return g;
 }
 
-/* Takes a queue off the interface. What is in its ring may still be read. */
-static void retire(struct readers *r, int queue)
+/* Packets that the kernel has not taken out of a ring. */
+static uint64_t untaken(const struct ring *r)
 {
-	uint64_t sent = 0;
+	uint32_t at = load_acquire(&r->tx_cons->pos);
+	uint64_t n = 0;
+
+	for (; at != r->tx; n++)
+		at += ((struct mytun_rec *)(r->tx_data + at % r->g.tx_size))->size;
+	return n;
+}
+
+/* Takes a queue off the interface. What is in its ring may still be read; what it sent back and the
+ * kernel has not taken by then it never will.
+ */
+static void retire(struct readers *r, int queue, uint64_t *back)
+{
+	uint64_t none = 0;
 
 	must(ioctl(r->rings[queue].fd, MYTUN_IOC_DETACH, 0));
-	while (read_ring(r, queue, 1000, &sent))
+	*back -= untaken(&r->rings[queue]);
+	r->back = false;
+	while (read_ring(r, queue, 1000, &none))
 		;
+	r->back = true;
 	close(r->rings[queue].fd);
 	ring_unmap(&r->rings[queue]);
 }
@@ -59,20 +77,23 @@ static void queues_and_sizes_change(int kind)
 	struct stamps stamps = stamps_of(t.name, t.tap, FLOWS);
 	/* A flow whose queue goes is another reader's, who may be faster. */
 	struct book book = book_new(FLOWS, packets, true);
+	struct host host = { .book = book_new(FLOWS, packets, true) };
 	struct senders senders = { .stamps = &stamps, .packets = packets, .mtu = 1500 };
 	struct readers readers = {
 		.rings = rings,
 		.queues = 1 + CHANGING,
+		.back = true,
 		.take = take_stamped,
 		.stamps = &stamps,
 		.book = &book,
 	};
 	unsigned int rounds = 0, seconds = load_seconds(4);
-	uint64_t sent, refused, none = 0;
+	uint64_t sent, refused, back = 0, drops;
 	struct rtnl_link_stats64 s;
 
 	snprintf(senders.name, sizeof(senders.name), "%s", t.name);
 	rings[0] = ring_new(t.fd, ring_args(1 << 20));
+	host_begin(&host);
 	senders_begin(&senders);
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	do {
@@ -87,35 +108,44 @@ static void queues_and_sizes_change(int kind)
 		__atomic_store_n(&senders.mtu, mtu, __ATOMIC_RELAXED);
 		for (int i = 1; i <= CHANGING; i++) {
 			struct tun q = tun_open(t.name, kind | IFF_MULTI_QUEUE);
+			unsigned int n = rounds * CHANGING + i;
 
-			rings[i] = ring_new(q.fd, any_rings(rounds * CHANGING + i));
+			rings[i] = ring_new(q.fd, any_rings(n));
+			inject(q.fd, n / 2 % (MYTUN_INJECT_DIRECT + 1));
 		}
 		for (int n = 0; n < 10; n++) {
 			for (int i = 0; i <= CHANGING; i++)
-				read_ring(&readers, i, 100, &none);
+				read_ring(&readers, i, 100, &back);
 			sleep_ms(1);
 		}
 		for (int i = 1; i <= CHANGING; i++)
-			retire(&readers, i);
+			retire(&readers, i, &back);
 		rounds++;
 		clock_gettime(CLOCK_MONOTONIC, &now);
 	} while (now.tv_sec - begin.tv_sec < seconds || rounds < ARRAY_SIZE(mtus));
 	senders.stop = true;
 	senders_end(&senders, &sent, &refused);
 	readers.queues = 1;
-	while (read_ring(&readers, 0, 1000, &none))
+	while (read_ring(&readers, 0, 1000, &back))
 		;
-
+	eventually(!untaken(&rings[0]));
 	s = iface_stats(t.name);
-	printf("# %s, %u rounds of %d queues: %llu sent, %llu received, %llu dropped\n",
+	drops = host_end(&host, s.rx_packets);
+
+	printf("# %s, %u rounds of %d queues: %llu sent, %llu received, %llu dropped; %llu sent "
+	       "back, %llu received, %llu dropped, %llu by the socket\n",
 	       t.tap ? "TAP" : "TUN", rounds, CHANGING, (long long)sent,
-	       (long long)book_total(&book), (long long)s.tx_dropped);
+	       (long long)book_total(&book), (long long)s.tx_dropped, (long long)back,
+	       (long long)book_total(&host.book), (long long)s.rx_dropped, (long long)drops);
 	fflush(stdout);
 	expect_eq(book_total(&book) + s.tx_dropped, sent);
 	expect_eq(s.tx_packets, book_total(&book));
 	/* The others waited on a queue that had no rings yet. */
 	expect(s.tx_dropped >= refused);
 	expect(book_total(&book) > rounds);
+	expect_eq(s.rx_packets + s.rx_dropped, back);
+	expect_eq(book_total(&host.book) + drops, s.rx_packets);
+	expect(book_total(&host.book) > rounds);
 }
 
 TEST_WITHIN(3600, tun_queues_and_sizes_change_under_load)
