@@ -8,7 +8,8 @@
 #	run:    a test program, and of which tests of it
 #	caught: an extended regular expression for a line of what is reported; each, if there are more
 #
-# The same runs must pass, and report none of that, with the module as it is.
+# The same runs must pass, and report none of that, with the module as it is; or where the patch has more in it
+# than the mistake, a delay above all, with NAME.innocent, which has the rest of it, lest that is what is caught.
 set -euo pipefail
 . internal/check/lib.sh
 results=$1
@@ -36,14 +37,20 @@ verdict() {
 	printf '%-26s %-6s %4d s  %s\n' "$3" "$4" $((SECONDS - $1)) "$([ "$2" = ok ] || echo "$2: ")${5:0:150}" >&2
 }
 
+# copied CHANGE: a copy of the module in $dir/kmod, with this in it.
+copied() {
+	cp -r kmod "$dir/kmod"
+	patch -s -F0 -p1 -d "$dir" <"$1" >"$dir/log" 2>&1
+}
+
 planted() { # planted PATCH
 	local patch=$1 name kernel run regexp line lines=() begun=$SECONDS dir status=0
 	name=$(basename "$patch" .patch)
 	kernel=$(field kernel "$patch") run=$(field run "$patch")
 	dir=$(mktemp -d)
-	cp -r kmod "$dir/kmod"
-	if ! patch -s -F0 -p1 -d "$dir" <"$patch" >&2; then
+	if ! copied "$patch"; then
 		verdict "$begun" 'not ok' "$name" "$kernel" 'the patch no longer fits'
+		sed 's/^/# /' "$dir/log"
 		rm -rf "$dir"
 		return
 	fi
@@ -64,17 +71,19 @@ planted() { # planted PATCH
 	rm -rf "$dir"
 }
 
-# innocent KERNEL PATCH...: all runs of these on one kernel, and no mistake.
+# innocent KERNEL CHANGE PATCH...: all runs of these on one kernel, and no mistake. CHANGE: what the module has in
+# it all the same, or /dev/null.
 innocent() {
-	local kernel=$1 patch run regexp line programs='' tests='' begun=$SECONDS dir found
-	shift
+	local kernel=$1 change=$2 patch run regexp line programs='' tests='' begun=$SECONDS dir found name=none
+	shift 2
 	for patch in "$@"; do
 		run=$(field run "$patch")
 		programs+="|${run%% *}" tests+=" ${run#* }"
 	done
 	dir=$(mktemp -d)
-	if ! reported "$kernel" kmod "${programs#|}" "${tests# }"; then
-		verdict "$begun" 'not ok' none "$kernel" 'could not be run'
+	[ "$change" = /dev/null ] || name=$(basename "$change")
+	if ! copied "$change" || ! reported "$kernel" "$dir/kmod" "${programs#|}" "${tests# }"; then
+		verdict "$begun" 'not ok' "$name" "$kernel" 'could not be run'
 		sed 's/^/# /' "$dir/log"
 		rm -rf "$dir"
 		return
@@ -87,24 +96,29 @@ innocent() {
 		done < <(field caught "$patch")
 	done
 	if [ "$found" ]; then
-		verdict "$begun" 'not ok' none "$kernel" 'something fails, or is caught, where no mistake is'
+		verdict "$begun" 'not ok' "$name" "$kernel" 'something fails, or is caught, where no mistake is'
 		echo "$found"
 	else
-		verdict "$begun" ok none "$kernel" 'no mistake, and nothing is caught'
+		verdict "$begun" ok "$name" "$kernel" 'no mistake, and nothing is caught'
 	fi
 	rm -rf "$dir"
 }
 
 mapfile -t patches < <(files 'internal/lab/planted/*.patch')
-declare -A on
+declare -A on pure
 for patch in "${patches[@]}"; do
 	[[ -z ${PLANTED:-} || " $PLANTED " = *" $(basename "$patch" .patch) "* ]] || continue
-	on[$(field kernel "$patch")]+=" $patch"
+	kernel=$(field kernel "$patch")
+	on[$kernel]+=" $patch"
+	[ -e "${patch%.patch}.innocent" ] || pure[$kernel]+=" $patch"
 done
 for kernel in "${!on[@]}"; do
+	read -ra patches <<<"${pure[$kernel]:-}"
+	[ ${#patches[@]} = 0 ] || innocent "$kernel" /dev/null "${patches[@]}"
 	read -ra patches <<<"${on[$kernel]}"
-	innocent "$kernel" "${patches[@]}"
 	for patch in "${patches[@]}"; do
+		change=${patch%.patch}.innocent
+		[ ! -e "$change" ] || innocent "$kernel" "$change" "$patch"
 		planted "$patch"
 	done
 done

@@ -62,7 +62,7 @@ header() { echo '#include "mytun.h"' | "$@" -Ikmod/uapi -Wall -Wextra -Wpedantic
 planted_fit() {
 	local patch dir bad=0
 	dir=$(mktemp -d)
-	for patch in internal/lab/planted/*.patch; do
+	for patch in internal/lab/planted/*; do
 		rm -rf "$dir/kmod"
 		cp -r kmod "$dir"
 		patch -s -F0 -p1 -d "$dir" <"$patch" >/dev/null || {
