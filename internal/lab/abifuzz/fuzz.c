@@ -6,7 +6,7 @@
  *
  *	LAB_SECONDS	how long; 20. What was kept is saved in as much again at the most
  *	LAB_EXECUTIONS	the same by count; without a limit
- *	LAB_SEED	of the random numbers; 1
+ *	LAB_SEED	of the random numbers, to repeat a run, which prints it; the time
  *	LAB_CORPUS	directory of programs to begin with; /test/corpus/abifuzz
  *	LAB_BLIND	1: keep nothing, to see what guidance is worth
  *	LAB_SAVE	directory for what was kept, and for what crashed; /out/abifuzz. "-": none
@@ -286,20 +286,22 @@ static const struct program *choose(const struct corpus *c, struct random *r)
 	return &c->programs[c->n - 1 - random_below(r, n)];
 }
 
-/* A short way to all blocks, more or less: the last ones found go furthest. */
-static void save(const struct corpus *c, double end)
+/* A short way to all blocks that are not @known, more or less: the last ones found go furthest. */
+static void save(const struct corpus *c, const struct seen *known, double end)
 {
-	static struct seen all, seen;
+	static struct seen all, seen, again;
 	size_t saved = 0;
 
-	memset(&all, 0, sizeof(all));
+	for (size_t b = 0; b < BLOCKS; b++)
+		all.how[b] = !!known->how[b];
 	for (size_t i = c->n; i-- > 0 && now() < end;) {
 		struct program p = c->programs[i];
 		char name[32];
 
 		run(&p, &seen);
+		run(&p, &again);
 		for (size_t b = 0; b < BLOCKS; b++)
-			seen.how[b] = !!seen.how[b];
+			seen.how[b] = seen.how[b] && again.how[b];
 		seen_without(&seen, &all);
 		if (!seen_blocks(&seen))
 			continue;
@@ -329,17 +331,21 @@ static void fuzz(void *arg)
 {
 	double seconds = atof(setting("LAB_SECONDS", "20")), start = now(), told = start;
 	double end = start + seconds;
-	uint64_t seed = strtoull(setting("LAB_SEED", "1"), NULL, 0);
+	uint64_t seed = strtoull(setting("LAB_SEED", "0"), NULL, 0) ?: (uint64_t)time(NULL);
 	struct random r = { seed * 0x9e3779b97f4a7c15ULL + 1 };
 	unsigned long executions = strtoul(setting("LAB_EXECUTIONS", "-1"), NULL, 0);
 	bool blind = atoi(setting("LAB_BLIND", "0"));
 	struct way ways[2] = {}; /* from nothing; from what is kept */
+	static struct seen known; /* by the programs that it begins with */
 	static struct corpus c;
 
 	(void)arg;
+	printf("# LAB_SEED=%llu\n", (unsigned long long)seed);
+	fflush(stdout);
 	begin();
 	run_begin();
 	corpus_read(setting("LAB_CORPUS", "/test/corpus/abifuzz"), consider_each, &c);
+	known = c.seen;
 	report(&c, now() - start);
 	while (now() < end && shared->executions < executions) {
 		unsigned long before = shared->executions;
@@ -369,7 +375,7 @@ static void fuzz(void *arg)
 	}
 	report(&c, now() - start);
 	if (saves())
-		save(&c, now() + seconds);
+		save(&c, &known, now() + seconds);
 	if (shared->executions < 20)
 		fail("%lu executions are none", shared->executions);
 	if (seen_blocks(&c.seen) < 500)
