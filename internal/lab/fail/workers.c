@@ -14,7 +14,7 @@
 
 #define UNBOUND "kworker/u"
 
-/* The next unbound worker in @proc, and what it does ("+QUEUE") or did last ("-QUEUE"); 0: no more. */
+/* The next unbound worker in @proc, and its work: "+QUEUE", or the last, "-QUEUE"; 0: no more. */
 static pid_t next(DIR *proc, const char **work)
 {
 	struct dirent *d;
