@@ -7,6 +7,10 @@ set -euo pipefail
 . internal/check/lib.sh
 results=$1
 
+# Other random numbers for each commit, and the same each time that it is tested.
+commit=$(git rev-parse HEAD)
+export LAB_SEED=${LAB_SEED:-$((0x${commit:0:7}))}
+
 guest_tests uml -timeout 20m -run "^($OF_MODULE)\$"
 guest_tests kasan -machines 1 -timeout 20m -run '^(abi)$' \
 	-tests '^stress/ ^injectstress/queues ^mistakelife/ring ^mistakelife/use ^mistakering/two ^life/de ^eventfd/no ^recordstress/the'
