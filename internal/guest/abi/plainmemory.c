@@ -177,12 +177,14 @@ TEST(a_writer_that_waits_for_memory_lets_go_of_an_interface_that_its_file_left)
 	struct sched_param fifo = { .sched_priority = 1 }, none = {};
 	struct tun second = tun_open("port1", IFF_TAP);
 	struct ifreq ifr;
+	int sndbuf = 20000; /* no room there, either */
 	pid_t child;
 
+	must(ioctl(second.fd, TUNSETSNDBUF, &sndbuf));
 	must(ioctl(second.fd, TUNSETPERSIST, 1));
 	tun_close(&second);
 	pin(0);
-	child = writer_asleep(&w, 20000);
+	child = writer_asleep(&w, sndbuf);
 	must(ioctl(w.t.fd, TUNSETPERSIST, 1));
 	must(sched_setscheduler(child, SCHED_IDLE, &none));
 	must(sched_setscheduler(0, SCHED_FIFO, &fifo));
