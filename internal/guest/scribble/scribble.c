@@ -29,7 +29,7 @@
 enum {
 	SECONDS = 20,
 	ROUND_MS = 4000,
-	PATIENCE = 60 /* seconds for what should end at once */
+	PATIENCE = 60 /* seconds for what should end at once, times patience() */
 };
 
 static double now(void)
@@ -54,7 +54,7 @@ static void show_stacks(pid_t pid)
 /* Waits for a process, which must end; its status. */
 static int ended(pid_t pid, const char *who)
 {
-	double end = now() + PATIENCE;
+	double end = now() + PATIENCE * patience();
 	int status;
 
 	while (must(waitpid(pid, &status, WNOHANG)) != pid) {
@@ -112,7 +112,7 @@ static void trouble(struct round *rd)
 /* What the hostile programs have left behind. */
 static void reap_children(void)
 {
-	double end = now() + PATIENCE;
+	double end = now() + PATIENCE * patience();
 	pid_t pid;
 
 	/* Of this process group, which the honest program is not in. */

@@ -205,8 +205,7 @@ static bool ended_within(pid_t pid, unsigned int seconds, int *status)
 	return true;
 }
 
-/* A kernel that watches itself takes longer for all. */
-static unsigned int patience(void)
+unsigned int patience(void)
 {
 	const char *factor = getenv("MYTUN_PATIENCE");
 

@@ -86,14 +86,17 @@ __attribute__((noreturn, format(printf, 1, 2))) void skip(const char *fmt, ...);
 			fail("%s: %s, not %s", #call, strerrorname(e_), #err); \
 	} while (0)
 
+/* How many times its time limit all may take: emulators, and kernels that watch themselves. */
+unsigned int patience(void);
+
 /* Waits for what another CPU or process does. */
-#define eventually(cond)                                       \
-	do {                                                   \
-		for (int n_ = 0; !(cond); n_++) {              \
-			if (n_ == 5000)                        \
-				fail("never came: %s", #cond); \
-			sleep_ms(1);                           \
-		}                                              \
+#define eventually(cond)                                                   \
+	do {                                                               \
+		for (unsigned int n_ = 5000 * patience(); !(cond); n_--) { \
+			if (!n_)                                           \
+				fail("never came: %s", #cond);             \
+			sleep_ms(1);                                       \
+		}                                                          \
 	} while (0)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
