@@ -225,6 +225,10 @@ TEST(a_forked_child_shares_the_mapping)
 	struct ring r = ring_small(t.fd);
 
 	spawn_wait(spawn(write_everywhere, &r));
-	for (size_t i = 0; i < r.g.map_size; i++)
+	for (size_t i = 0; i < r.g.map_size; i++) {
+		/* Where the kernel writes it may say, any time, what it thinks of such positions. */
+		if (i - r.g.rx_prod < 4096 || i - r.g.tx_cons < 4096)
+			continue;
 		expect_eq(r.map[i], 5);
+	}
 }
