@@ -109,7 +109,9 @@ func openUp(t testing.TB, c Config) *Tun {
 // says that the address is there, and lets a socket be bound to it, before it routes to it.
 func routed6(t testing.TB, addr netip.Addr, name string) bool {
 	t.Helper()
-	routes, err := os.ReadFile("/proc/net/ipv6_route")
+	// Not /proc/net, which is of the process's first thread: a test may have left that in a network
+	// namespace of its own.
+	routes, err := os.ReadFile("/proc/thread-self/net/ipv6_route")
 	if err != nil {
 		t.Fatal(err)
 	}
