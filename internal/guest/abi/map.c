@@ -226,7 +226,7 @@ TEST(a_forked_child_shares_the_mapping)
 
 	spawn_wait(spawn(write_everywhere, &r));
 	for (size_t i = 0; i < r.g.map_size; i++) {
-		/* Where the kernel writes it may say, any time, what it thinks of such positions. */
+		/* Where the kernel writes it may say what it thinks of such positions. */
 		if (i - r.g.rx_prod < 4096 || i - r.g.tx_cons < 4096)
 			continue;
 		expect_eq(r.map[i], 5);
