@@ -134,6 +134,8 @@ struct sk_buff *mytun_packet_skb(struct mytun_queue *q, const struct mytun_dev *
 		if (err)
 			return ERR_PTR(err);
 	}
+	/* Before the virtio header is looked at: what parses a packet may ask its interface. */
+	skb->dev = md->dev;
 	skb_reserve(skb, align);
 	skb_put(skb, linear);
 	skb->data_len = len - linear;

@@ -560,3 +560,23 @@ TEST(a_flow_comes_back_on_the_queue_that_it_was_sent_on)
 		}
 	}
 }
+
+/* What the packet is, the kernel has to find out, since no checksum tells where its headers end. */
+TEST(a_super_packet_without_a_checksum_that_is_none_is_refused)
+{
+	const int kinds[] = { IFF_TUN, IFF_TAP };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct tun t = tun_open_up(kinds[i] | IFF_VNET_HDR);
+		struct virtio_net_hdr vnet = { .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+					       .gso_size = 100 };
+		struct packet p;
+		struct iovec iov[2];
+
+		packet_inbound(&p, &t, AF_INET, "text", 4);
+		iov[0] = (struct iovec){ &vnet, sizeof(vnet) };
+		iov[1] = (struct iovec){ p.bytes, p.len };
+		expect_errno(writev(t.fd, iov, 2), EINVAL);
+		tun_close(&t);
+	}
+}
