@@ -79,6 +79,11 @@ static void mytun_ask_for_space(struct mytun_queue *q)
 	smp_mb__after_atomic();
 }
 
+/*
+ * The wait for room in the send buffer is our own. The core's is woken only where the file
+ * wants SIGIO, and would go on holding an interface that the file has left, when the file
+ * has another one before it looks.
+ */
 static bool mytun_space_or_gone(struct mytun_queue *q, const struct mytun_dev *md)
 {
 	mytun_ask_for_space(q);
@@ -86,11 +91,6 @@ static bool mytun_space_or_gone(struct mytun_queue *q, const struct mytun_dev *m
 	       sk_wmem_alloc_get(&q->sk) < READ_ONCE(q->sk.sk_sndbuf);
 }
 
-/*
- * The wait for room in the send buffer is our own. The core's is woken only where the file
- * wants SIGIO, and would go on holding an interface that the file has left, when the file
- * has another one before it looks.
- */
 /**
  * mytun_packet_skb - memory for a packet that was written
  * @q:        the queue, whose send buffer it counts against

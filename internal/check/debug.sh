@@ -34,8 +34,8 @@ guest_tests kcsan -suite debug-kcsan -machines 1 -timeout 90m -run '^(abi|scribb
 # The longer a CPU waits in the middle of an access the more often another one comes across it.
 guest_tests kcsan -suite debug-kcsan-slow -machines 1 -timeout 90m -run '^(abi|scribble)$' -tests "$MEETING ^scribble/" \
 	-append "kcsan.udelay_task=240 kcsan.udelay_interrupt=60 kcsan.skip_watch=2000"
-# Ten times as long, and at seven times as many accesses. The machine is so slow then that the hostile program, which
-# takes for hung what does not answer within a minute, finds its administrator so: it has the setting before alone.
+# Ten times as long, and at seven times as many accesses. The machine is so slow then that the hostile program found its
+# administrator hung, when it gave it a minute; with the time that it gives now nobody has tried.
 guest_tests kcsan -suite debug-kcsan-slowest -machines 1 -timeout 90m -run '^(abi)$' -tests '^stress/' \
 	-append "kcsan.udelay_task=2000 kcsan.udelay_interrupt=300 kcsan.skip_watch=300"
 wait $loads

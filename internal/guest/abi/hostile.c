@@ -203,7 +203,7 @@ static void offload_race(bool rings)
 {
 	struct tun t = tun_open("", IFF_TUN);
 	struct mytun_rings g = ring_args(1 << 17);
-	unsigned int left = rounds(30000, 6000);
+	unsigned int left = rounds(60000, 6000);
 	static struct super s;
 	struct ring r = {};
 	pthread_t thread;
