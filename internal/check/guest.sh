@@ -11,7 +11,7 @@ set -euo pipefail
 results=$1
 
 # Go packages, test programs, shell files: see vm test -run.
-ESSENTIAL='^(mytun|abi|load|csrc|module|selftest)$'
+ESSENTIAL='^(mytun|abi|load|csrc|module|selftest|scribble)$'
 
 # other_kernels: those beside the main one, that of this commit first.
 other_kernels() {

@@ -61,9 +61,9 @@ func cmdTest(args []string) error {
 		}
 		m.goDirs = append(m.goDirs, examples...)
 	}
-	// Its fuzzer wants to be guided.
+	// Its fuzzer wants to be guided; and runs of which the coverage is added up must be of one build.
 	_, lab := labKernels[*m.kernel]
-	m.build.reach = m.build.reach || lab && wanted("abifuzz")
+	m.build.reach = m.build.reach || lab && (wanted("abifuzz") || m.build.gcov)
 	spec, err := m.spec(scratch)
 	if err != nil {
 		return err

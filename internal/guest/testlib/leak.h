@@ -10,7 +10,6 @@ struct leak_figures {
 	long slab_kb;
 	long vmalloc_kb;
 	long percpu_kb;
-	long watched; /* objects that DEBUG_OBJECTS watches; 0 without it */
 	long vmaps; /* of the module, in /proc/vmallocinfo */
 	long netdevs;
 	long module_users;
