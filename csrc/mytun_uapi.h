@@ -352,7 +352,8 @@ struct mytun_eventfds {
  *
  * mmap answers EINVAL before this ioctl or with another offset than 0 or another
  * length than map_size, EPERM without MAP_SHARED or with PROT_EXEC, and EACCES if the
- * file is not open for reading and writing. A mapping keeps
+ * file is not open for reading and writing, or EPERM if it is for reading and the
+ * mapping, too. A mapping keeps
  * the open file alive: closing the descriptor neither detaches the queue nor
  * deletes the interface while something is mapped; MYTUN_IOC_DETACH does.
  *

@@ -109,14 +109,15 @@ static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *
 
 	moved = rtnl_dereference(md->queues[last]);
 	WRITE_ONCE(moved->index, hole);
-	rcu_assign_pointer(md->queues[hole], moved);
-	RCU_INIT_POINTER(md->queues[last], NULL);
+	rcu_assign_pointer(md->queues[hole], moved == q ? NULL : moved);
 	WRITE_ONCE(md->numqueues, last);
 
 	/* After this nobody chooses a queue, or learns a flow, by an old number. */
 	synchronize_net();
 	/* The core refuses 0. */
 	netif_set_real_num_tx_queues(md->dev, max(last, 1U));
+	/* Until here what was under way to the moved queue by its old index came to it. */
+	RCU_INIT_POINTER(md->queues[last], NULL);
 	if (md->flows)
 		mytun_flows_forget(md->flows, hole, last);
 	/* Those of the queue that left, or of the one that took its place. */

@@ -39,26 +39,10 @@ static int mytun_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	}
 
-	RCU_INIT_POINTER(q->md, NULL);
-	q->rings = NULL;
-	memset(&q->mode, 0, sizeof(q->mode));
-	q->held = false;
-	atomic_set(&q->taken, 0);
-	q->fasync = NULL;
-	RCU_INIT_POINTER(q->rx_eventfd, NULL);
-	RCU_INIT_POINTER(q->tx_eventfd, NULL);
-	q->disabled = false;
-	q->nofilter = false;
-	q->ifindex = 0;
+	/* sk_alloc() clears all of it. */
 	INIT_LIST_HEAD(&q->member);
-	memset(&q->napi, 0, sizeof(q->napi));
-	q->napi_added = false;
 	mytun_writeq_init(q);
-	q->gro_flush = false;
-	q->kicked = 0;
 	init_waitqueue_head(&q->kick_wait);
-	q->thread = NULL;
-	memset(&q->socket, 0, sizeof(q->socket));
 	init_waitqueue_head(&q->socket.wq.wait);
 	q->socket.file = file;
 

@@ -63,7 +63,7 @@ static bool mytun_record_head(const struct sk_buff *skb, struct mytun_rec *head)
 	int vlan_hlen = tag ? VLAN_HLEN : 0;
 
 	/* A packet socket can send nothing at all, or an Ethernet header's beginning. */
-	if (!skb->len || (tag && skb->len < 2 * ETH_ALEN))
+	if (!skb->len || (tag && skb->len < ETH_HLEN))
 		return false;
 	*head = (struct mytun_rec){
 		.size = ALIGN(sizeof(*head) + skb->len + vlan_hlen, MYTUN_REC_ALIGN),

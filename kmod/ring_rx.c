@@ -280,6 +280,11 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 	int err;
 
 	if (unlikely(skb_vlan_tag_present(skb))) {
+		/* The tag goes into the Ethernet header. Not all kernels look whether that is
+		 * there: 5.10 and 6.12 take what lies behind the packet into it.
+		 */
+		if (!pskb_may_pull(skb, ETH_HLEN))
+			goto drop;
 		skb = __vlan_hwaccel_push_inside(skb);
 		if (!skb) {
 			mytun_tx_dropped_inc(md->dev);

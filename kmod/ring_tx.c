@@ -282,8 +282,8 @@ static int mytun_tx_gro_flush(struct mytun_queue *q)
 
 /**
  * mytun_ring_tx_poll - take packets of a TX ring up the stack
- * @napi:   the queue's; the caller has its SCHED bit, and softirqs are off
- * @budget: the most records
+ * @napi:   the queue's, which has rings; the caller has its SCHED bit, and softirqs are off
+ * @budget: the most records; not 0, there is no netpoll
  *
  * Return: @budget, and the caller still has the instance; or less, and it is given back.
  */
@@ -295,10 +295,7 @@ int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
 	struct mytun_ring_tx *tx;
 	int work;
 
-	/* netpoll asks with nothing to spend; NAPI may run before the rings show. */
-	if (unlikely(!budget))
-		return 0;
-	if (unlikely(!r || READ_ONCE(r->fault))) {
+	if (unlikely(READ_ONCE(r->fault))) {
 		napi_complete_done(napi, 0);
 		return 0;
 	}

@@ -11,7 +11,6 @@
  *   CPUS     how many send
  *   SIZES    a record has 1, or 1 or SIZES units
  *   SENDS    not endless: so many packets of each CPU at most, from any position on
- *   NO_KEEP  the program gives each record back at once
  *   BURST    records that are reserved in one go, as of a super-packet: 1, or 1 or BURST
  *   WAIT_EVENTFD, WAIT_POLL, WAIT_PLAIN
  *            how the program waits: for an eventfd; in poll(2); the same without
@@ -428,9 +427,7 @@ taking:
 	      if
 	      :: RELEASE_TAKEN;
 		 tell()
-#ifndef NO_KEEP
 	      :: skip /* later, with others */
-#endif
 	      fi
 	   :: else ->
 		/* Records may be kept while it waits: not when senders wait for their room,

@@ -117,12 +117,6 @@ bool waiting, triggered, token;
 /* The core's napi_schedule_prep() and napi_complete_done(). A compare-and-exchange that
  * succeeds is a full barrier, and who gets the instance knows what its predecessor knew.
  */
-#ifdef NAPI_NO_BARRIER
-#define NAPI_REST(t, kind) skip
-#define NAPI_BARRIER(t) skip
-#define NAPI_TAKE(t) skip
-#define NAPI_GIVE(t) skip
-#else
 #define NAPI_BARRIER(t) BARRIER(t)
 #define NAPI_REST(t, kind) \
 	c_code { \
@@ -131,7 +125,6 @@ bool waiting, triggered, token;
 	}
 #define NAPI_TAKE(t) TAKE(t, NAPI)
 #define NAPI_GIVE(t) GIVE(t, NAPI)
-#endif
 #ifdef NAPI_NO_MISSED
 #define MISSED false
 #else
@@ -537,11 +530,9 @@ init {
 			int l;
 			for (l = 0; l < MEM_LOCATIONS; l++)
 				mem_init(&now.mem, l, 0);
-#ifndef NAPI_NO_BARRIER
 			mem_rest(&now.mem, NET_RX, NAPI + 1);
 #if INJECT == THREAD
 			mem_rest(&now.mem, KTHREAD, MEM_BARRIER);
-#endif
 #endif
 		};
 #ifdef SENDS

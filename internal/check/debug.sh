@@ -28,8 +28,8 @@ loads=$!
 guest_tests uml -suite debug-uml -machines 1 -timeout 60m -run '^(fail|abifuzz|scribble)$'
 # The rest of abi runs on uml, in a hundredth of the time.
 guest_tests kasan -suite debug-kasan -machines 1 -timeout 60m -run '^(abi|scribble)$' -tests "$MEETING ^scribble/"
-guest_tests kasan -suite debug-kasan-load -machines 1 -timeout 60m -run '^load$'
-guest_tests kasan -suite debug-kasan-go -machines 1 -timeout 60m -run '^mytun$'
+guest_tests kasan -suite debug-kasan-load -machines 1 -timeout 60m -run '^(load)$'
+guest_tests kasan -suite debug-kasan-go -machines 1 -timeout 60m -run '^(mytun)$'
 guest_tests kcsan -suite debug-kcsan -machines 1 -timeout 90m -run '^(abi|scribble)$' -tests "$MEETING ^scribble/"
 # The longer a CPU waits in the middle of an access the more often another one comes across it.
 guest_tests kcsan -suite debug-kcsan-slow -machines 1 -timeout 90m -run '^(abi|scribble)$' -tests "$MEETING ^scribble/" \

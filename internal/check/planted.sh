@@ -6,6 +6,7 @@
 #
 #	kernel: one that "go run ./internal/vm kernels [-lab]" prints
 #	run:    a test program, and of which tests of it
+#	seconds: how long the tests without an end of their own go on, if it must be more than usual
 #	caught: an extended regular expression for a line of what is reported; each, if there are more
 #
 # The same runs must pass, and report none of that, with the module as it is; or where the patch has more in it
@@ -54,7 +55,7 @@ planted() { # planted PATCH
 		rm -rf "$dir"
 		return
 	fi
-	reported "$kernel" "$dir/kmod" "${run%% *}" "${run#* }" || status=$?
+	LAB_SECONDS=$(field seconds "$patch") reported "$kernel" "$dir/kmod" "${run%% *}" "${run#* }" || status=$?
 	while [ $status = 0 ] && IFS= read -r regexp; do
 		line=$(first "$regexp") || break
 		lines+=("$line")

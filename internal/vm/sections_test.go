@@ -58,4 +58,15 @@ func TestNeverRan(t *testing.T) {
 			t.Errorf("neverRan(%q) = %q, want %q", pattern, got, want)
 		}
 	}
+	if got := neverRan("^abi$", nil); len(got) != 1 {
+		t.Errorf("nothing ran, and neverRan = %q", got)
+	}
+}
+
+func TestNeverMatched(t *testing.T) {
+	names := []string{"stress/no_doorbell_is_lost", "life/detach_wakes_read"}
+	words := []string{"^stress/", "detach", "^detach", "doorbel_is"}
+	if got := strings.Join(neverMatched(words, names), " "); got != "^detach doorbel_is" {
+		t.Errorf("neverMatched = %q", got)
+	}
 }

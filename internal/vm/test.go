@@ -152,7 +152,13 @@ func cmdTest(args []string) error {
 		err = errors.Join(err, o.err)
 		ran = append(ran, o.ran...)
 	}
-	if never := neverRan(*pattern, ran); len(never) > 0 && err == nil {
+	never := neverRan(*pattern, ran)
+	if err == nil {
+		var names []string
+		names, err = testNames(*results, *suite)
+		never = append(never, neverMatched(strings.Fields(*tests), names)...)
+	}
+	if len(never) > 0 && err == nil {
 		line := fmt.Sprintf("not ok sections: %s never ran\n", strings.Join(never, ", "))
 		err = os.WriteFile(filepath.Join(*results, *suite+"-sections.lines"), []byte(line), 0o644)
 	}
@@ -203,14 +209,43 @@ func testMachine(spec *machine, results, suite, name string) ([]string, error) {
 }
 
 // neverRan returns those of the names that pattern lists, as "^(a|b)$", that no section has: misspelt, or of
-// tests that are there no more.
+// tests that are there no more. Another pattern, which lists nothing, is one itself when there is no section at all.
 func neverRan(pattern string, ran []string) []string {
 	list, ok := strings.CutPrefix(pattern, "^(")
 	list, closed := strings.CutSuffix(list, ")$")
 	if !ok || !closed {
+		if len(ran) == 0 {
+			return []string{pattern}
+		}
 		return nil
 	}
 	return slices.DeleteFunc(strings.Split(list, "|"), func(name string) bool { return slices.Contains(ran, name) })
+}
+
+var testName = regexp.MustCompile(`(?m)^(?:ok|not ok|skip) ([^\s:]+)`)
+
+// testNames returns the names of all test programs' tests of a suite that ran.
+func testNames(results, suite string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(results, suite+"-*.lines"))
+	var names []string
+	for _, file := range files {
+		text, readErr := os.ReadFile(file)
+		err = errors.Join(err, readErr)
+		for _, m := range testName.FindAllSubmatch(text, -1) {
+			names = append(names, string(m[1]))
+		}
+	}
+	return names, err
+}
+
+// neverMatched returns those of the words, as -tests has them, that are in no test's name.
+func neverMatched(words, names []string) []string {
+	return slices.DeleteFunc(slices.Clone(words), func(word string) bool {
+		beginning, begins := strings.CutPrefix(word, "^")
+		return slices.ContainsFunc(names, func(name string) bool {
+			return begins && strings.HasPrefix(name, beginning) || !begins && strings.Contains(name, word)
+		})
+	})
 }
 
 // machineFailure explains a status other than 0 of a machine that runs the tests. Failed tests are

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bpf.h"
 #include "check.h"
 #include "iface.h"
 #include "packet.h"
@@ -95,6 +97,58 @@ TEST(detach_of_one_queue_leaves_the_others_at_work)
 	ring_tx_packet(&rb, p.bytes, p.len);
 	ring_tx_flush(&rb);
 	udp_expect(udp, "in", 2);
+}
+
+/* Sends as many as the ring holds, or until it is to stop. */
+struct sender {
+	int raw;
+	bool stop;
+	uint32_t sent;
+};
+
+static void *send_on(void *arg)
+{
+	static const uint8_t bytes[100];
+	struct sender *s = arg;
+
+	while (s->sent < 5000 && !__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
+		raw_send(s->raw, 0x88b5, bytes, sizeof(bytes));
+		__atomic_store_n(&s->sent, s->sent + 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* The last queue takes the place of one that leaves, while packets are under way to it. */
+static void one_leaves(void)
+{
+	struct tun a = tun_open_up(IFF_TUN | IFF_MULTI_QUEUE);
+	struct tun b = tun_open(a.name, IFF_TUN | IFF_MULTI_QUEUE);
+	struct ring r = ring_new(b.fd, ring_args(1 << 20));
+	struct sender s = { .raw = raw_socket(a.name) };
+	uint32_t got = 0;
+	pthread_t thread;
+
+	must(ebpf_set(&a, TUNSETSTEERINGEBPF, bpf_constant(1)));
+	expect_eq(pthread_create(&thread, NULL, send_on, &s), 0);
+	while (__atomic_load_n(&s.sent, __ATOMIC_RELAXED) < 20)
+		sched_yield();
+	must(ioctl(a.fd, MYTUN_IOC_DETACH, 0));
+	__atomic_store_n(&s.stop, true, __ATOMIC_RELAXED);
+	expect_eq(pthread_join(thread, NULL), 0);
+	for (; ring_rx(&r); ring_rx_done(&r))
+		got++;
+	expect_eq(got, s.sent);
+	expect_eq(iface_stats(b.name).tx_dropped, 0);
+	close(s.raw);
+	ring_unmap(&r);
+	tun_close(&a);
+	tun_close(&b);
+}
+
+TEST_WITHIN(60, detach_of_one_queue_costs_the_others_no_packet)
+{
+	for (int i = 0; i < 60; i++)
+		one_leaves();
 }
 
 TEST(a_persistent_interface_outlives_its_queue)

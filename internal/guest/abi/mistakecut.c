@@ -102,6 +102,16 @@ TEST(tso_computes_no_checksum)
 	expect_pieces(&c);
 }
 
+/* The TCP options lie behind the linear part. */
+TEST(tso_wants_linear_headers)
+{
+	struct cut c = cut_new((struct super_kind){});
+
+	s.vnet.hdr_len = s.vnet.csum_start + s.vnet.csum_offset + 2;
+	expect(s.headers > s.vnet.csum_start + sizeof(*c.th));
+	expect_pieces(&c);
+}
+
 TEST(tso_leaves_cwr_in_every_segment)
 {
 	struct cut c = cut_new((struct super_kind){});

@@ -13,6 +13,7 @@
 #include "bpf.h"
 #include "check.h"
 #include "iface.h"
+#include "packet.h"
 #include "records.h"
 #include "ring.h"
 #include "slow.h"
@@ -79,9 +80,31 @@ TEST(what_is_too_short_for_its_tag_is_no_record)
 	send_short(from, 3);
 	expect_errno(read(t.fd, r.bytes, sizeof(r.bytes)), EAGAIN);
 	expect_eq(iface_stats(t.name).tx_dropped, 1);
-	send_short(from, 12);
+	send_short(from, ETH);
 	expect_eq(records_read(&r, t.fd), 1);
-	expect_eq(r.rec[0]->len, 12 + 4);
+	expect_eq(r.rec[0]->len, ETH + 4);
+}
+
+/* Nor of a ring: nothing that lies behind it may come along. */
+TEST(what_is_too_short_for_its_tag_is_not_in_a_ring)
+{
+	struct tun t = tun_open_up(IFF_TAP);
+	struct ring r = ring_small(t.fd);
+	struct mytun_rec *rec;
+	int from;
+
+	if (vlan_socket(t.name) < 0)
+		skip("no VLAN interfaces");
+	from = redirected("vlan7");
+	for (size_t len = 1; len < ETH; len++) {
+		send_short(from, len);
+		expect(!ring_rx(&r));
+		expect_eq(iface_stats(t.name).tx_dropped, len);
+	}
+	send_short(from, ETH);
+	rec = ring_rx_wait(&r);
+	expect_eq(rec->len, ETH + 4);
+	expect(!memcmp(rec_packet(rec), "\x12\x34\x56\0\0\0\0\0\0\0\0\0\x81\0\0\x07\0\0", 18));
 }
 
 /* A program is promised a byte. */

@@ -20,6 +20,11 @@
  */
 static const uint8_t patterns[] = { 0xc5, 0x6b, 0x5a, 0xbb, 0xcc, 0xaa, 0xfe };
 
+/* So many bytes alike are the kernel's: fewer there would be by chance, where somebody writes
+ * random numbers.
+ */
+#define FOREIGN_LEAST 6
+
 void foreign_expect_poison(void)
 {
 	glob_t found;
@@ -82,20 +87,14 @@ void foreign_fill(void)
 void foreign_search(const char *where, const void *bytes, size_t len)
 {
 	const uint8_t *p = bytes;
-	uint64_t words[ARRAY_SIZE(patterns)], word;
+	unsigned int alike = 0; /* bytes before this one */
 
-	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++)
-		memset(&words[i], patterns[i], sizeof(word));
-	for (size_t at = 0; at + sizeof(word) <= len; at += sizeof(word)) {
-		memcpy(&word, p + at, sizeof(word));
-		if ((uint8_t)word != (uint8_t)(word >> 32))
-			continue;
-		for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
-			if (word != words[i])
-				continue;
+	for (size_t at = 1; at < len; at++) {
+		alike = p[at] == p[at - 1] ? alike + 1 : 0;
+		if (alike == FOREIGN_LEAST - 1 && memchr(patterns, p[at], sizeof(patterns))) {
 			snprintf(tally->found, sizeof(tally->found),
-				 "%s: at byte %zu of %zu the kernel's %#llx", where, at, len,
-				 (unsigned long long)word);
+				 "%s: before byte %zu of %zu %d times the kernel's %#x", where,
+				 at + 1, len, FOREIGN_LEAST, p[at]);
 			return;
 		}
 	}

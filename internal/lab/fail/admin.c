@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bpf.h"
 #include "carry.h"
 #include "check.h"
 #include "iface.h"
@@ -95,21 +96,40 @@ TEST_WITHIN(300, an_interface_is_shown_or_not)
 	}
 }
 
+/* How many packets a queue keeps. */
+static unsigned int kept(const struct tun *t, unsigned int queue, int raw, const struct frame *frame)
+{
+	static uint8_t bytes[2000];
+	unsigned int n = 0;
+
+	must(ebpf_set(t, TUNSETSTEERINGEBPF, bpf_constant(queue)));
+	for (int i = 0; i < 25; i++)
+		frame_out(raw, frame);
+	while (read(t->fd, bytes, sizeof(bytes)) > 0)
+		n++;
+	expect_eq(errno, EAGAIN);
+	return n;
+}
+
 /* Each queue of several has its old length, or each has the new one. */
 TEST_WITHIN(300, lengths_of_many_queues_change_together)
 {
+	static struct frame frame;
 	struct failing f = failing("ip link set txqueuelen, three queues");
 	int flags = IFF_TUN | IFF_MULTI_QUEUE;
 	struct tun t[3];
+	int raw;
 
 	for (int i = 0; i < 3; i++) {
 		t[i] = tun_open("len0", flags);
 		must(fcntl(t[i].fd, F_SETFL, O_NONBLOCK));
 	}
 	iface_up_bare("len0");
+	frame_new(&frame, false, 100, 1);
+	raw = frame_socket("len0");
 	while (fail_next(&f)) {
 		struct rtnl_link r = rtnl_link(RTM_NEWLINK, "len0");
-		uint32_t len = 7;
+		uint32_t len = 7, now;
 		int fd = rtnl_open();
 
 		rtnl_put(&r, IFLA_TXQLEN, &len, sizeof(len));
@@ -122,7 +142,13 @@ TEST_WITHIN(300, lengths_of_many_queues_change_together)
 					(err == ENOMEM || err == ENOBUFS || err == EAGAIN)));
 		}
 		close(fd);
+		now = kept(&t[0], 0, raw, &frame);
+		expect(now == 20 || now == 7);
+		expect(f.fired || now == 7);
+		for (int i = 1; i < 3; i++)
+			expect_eq(kept(&t[i], i, raw, &frame), now);
 	}
+	close(raw);
 	for (int i = 1; i < 3; i++)
 		must(ioctl(t[i].fd, MYTUN_IOC_DETACH, 0));
 	carry_plain(&t[0]);
