@@ -155,7 +155,7 @@ func udpSink(t *testing.T) net.Addr {
 // Under load there is next to no system call for a packet.
 func TestRootFewSystemCallsUnderLoad(t *testing.T) {
 	needGuest(t)
-	const packets = 50000
+	packets := 50000 / patience()
 	tun := openUp(t, Config{Backend: BackendRing})
 	q := tun.Queue(0)
 	conn, addr := udpSocket(t, host4)
@@ -203,7 +203,7 @@ func TestRootFewSystemCallsUnderLoad(t *testing.T) {
 	defer out.Close()
 	pkts := make([]Packet, 64)
 	tun.SetReadDeadline(time.Now().Add(patient(60 * time.Second)))
-	for q.Stats().RXPackets+q.Stats().RXDrops < packets {
+	for q.Stats().RXPackets+q.Stats().RXDrops < uint64(packets) {
 		n, err := q.ReadBatch(pkts)
 		if err != nil {
 			t.Fatal(err)
