@@ -159,9 +159,9 @@ TEST_WITHIN(600, a_storm_on_64_queues_and_a_slow_program)
 TEST_WITHIN(600, a_storm_waits_for_a_slow_program)
 {
 	struct storm s = { .gen = { .threads = cpus(), .queues = 2, .min = 60, .max = 1514 },
-			   .ring_size = 1 << 16,
+			   .ring_size = 1 << 15,
 			   .mode = MYTUN_MODE_F_BACKPRESSURE,
-			   .sleep = 20000 };
+			   .sleep = 20000 * patience() };
 
 	s.gen.packets = load_packets(10000) / s.gen.threads;
 	blow(&s);
