@@ -152,9 +152,10 @@ static bool slabs_grew(const struct leak_figures *before, const struct leak_figu
 		/* Freed some time later; that the module has none is counted by itself. */
 		if (!strcmp(after->slab[i].name, "vmap_area"))
 			continue;
-		/* What DEBUG_OBJECTS watches. It complains itself of what goes with the memory it is in, but
-		 * is never told that memory for each CPU went: the timers of other drivers' gro_cells in there,
-		 * some for each network namespace, it takes to be in use for ever.
+		/* What DEBUG_OBJECTS watches. It complains itself of what goes with the
+		 * memory it is in, but is never told that memory for each CPU went: the
+		 * timers of other drivers' gro_cells in there, some for each network
+		 * namespace, it takes to be in use for ever.
 		 */
 		if (!strcmp(after->slab[i].name, "debug_objects_cache"))
 			continue;

@@ -97,14 +97,14 @@ TEST_WITHIN(300, an_interface_is_shown_or_not)
 }
 
 /* How many packets a queue keeps. */
-static unsigned int kept(const struct tun *t, unsigned int queue, int raw, const struct frame *frame)
+static unsigned int kept(const struct tun *t, unsigned int queue, int raw, const struct frame *f)
 {
 	static uint8_t bytes[2000];
 	unsigned int n = 0;
 
 	must(ebpf_set(t, TUNSETSTEERINGEBPF, bpf_constant(queue)));
 	for (int i = 0; i < 25; i++)
-		frame_out(raw, frame);
+		frame_out(raw, f);
 	while (read(t->fd, bytes, sizeof(bytes)) > 0)
 		n++;
 	expect_eq(errno, EAGAIN);
