@@ -238,9 +238,13 @@ func testNames(results, suite string) ([]string, error) {
 	return names, err
 }
 
-// neverMatched returns those of the words, as -tests has them, that are in no test's name.
+// neverMatched returns those of the words, as -tests has them, that are in no test's name. Options of the test programs,
+// which may stand among them, are none.
 func neverMatched(words, names []string) []string {
 	return slices.DeleteFunc(slices.Clone(words), func(word string) bool {
+		if strings.HasPrefix(word, "-") {
+			return true
+		}
 		beginning, begins := strings.CutPrefix(word, "^")
 		return slices.ContainsFunc(names, func(name string) bool {
 			return begins && strings.HasPrefix(name, beginning) || !begins && strings.Contains(name, word)

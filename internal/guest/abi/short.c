@@ -80,6 +80,9 @@ TEST(what_is_too_short_for_its_tag_is_no_record)
 	send_short(from, 3);
 	expect_errno(read(t.fd, r.bytes, sizeof(r.bytes)), EAGAIN);
 	expect_eq(iface_stats(t.name).tx_dropped, 1);
+	send_short(from, ETH - 1);
+	expect_errno(read(t.fd, r.bytes, sizeof(r.bytes)), EAGAIN);
+	expect_eq(iface_stats(t.name).tx_dropped, 2);
 	send_short(from, ETH);
 	expect_eq(records_read(&r, t.fd), 1);
 	expect_eq(r.rec[0]->len, ETH + 4);
