@@ -40,10 +40,14 @@ test: deps ## all tests, on this machine and in virtual machines; counts them at
 	@internal/check/run static host guest lab bench
 
 .PHONY: test-debug
-test-debug: deps ## all that is slow: every kernel, races, long stress, 10^8 packets, fuzzers, models, planted mistakes
+test-debug: deps ## what is slow: every kernel, races, long stress, fuzzers, models; an hour and more
 	@$(VM) deps -fuzz
 	@$(VM) deps -model
-	@KERNELS=all internal/check/run static host guest bench coverage debug planted
+	@KERNELS=all internal/check/run guest debug
+
+.PHONY: test-load
+test-load: deps ## 10^8 packets of the kernel's generator; LOAD_PACKETS is how many
+	@internal/check/run load
 
 .PHONY: check
 check: deps ## the static checks alone: formats, linters, warnings

@@ -244,7 +244,7 @@ func TestRootManyOpenersAndClosersAtOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
-				for range 5 {
+				for range 1 + 4/patience() {
 					tun, err := Open(Config{Queues: 2, RXSize: 1 << 14, TXSize: 1 << 14, Backend: b})
 					if err != nil {
 						t.Error(err)

@@ -105,6 +105,9 @@ innocent() {
 	rm -rf "$dir"
 }
 
+for name in ${PLANTED:-}; do
+	[ -e "internal/lab/planted/$name.patch" ] || echo "not ok planted/$name: there is no such patch"
+done
 mapfile -t patches < <(files 'internal/lab/planted/*.patch')
 declare -A on pure
 for patch in "${patches[@]}"; do

@@ -51,6 +51,7 @@ var hostTools = append([]tool{
 	{"/usr/lib/x86_64-linux-gnu/libelf.so.1", "libelf1"}, // objtool of the kernel's build
 	{"/sbin/depmod", "kmod"},
 	{"/usr/bin/xz", "xz-utils"},
+	{"/usr/bin/patch", "patch"}, // planted mistakes
 	{"/usr/bin/sparse", "sparse"},
 	{"/usr/bin/perl", "perl"},             // checkpatch
 	{"/usr/bin/pkg-config", "pkg-config"}, // a test of what the C library installs

@@ -10,8 +10,8 @@ import (
 
 // explanations are why lines are not reached.
 type explanations struct {
-	reasons map[line]string
-	order   []line // as they stand in the file
+	reasons map[line][]string // as many as there are such lines in the function, from its top
+	order   []line            // as they stand in the file
 }
 
 // parseExplanations reads paragraphs of a reason, and the lines that it is of, indented:
@@ -19,9 +19,10 @@ type explanations struct {
 //	The kernel's own code says no only when it is out of memory.
 //		attach.c: mytun_grow: return err;
 //
-// A line that begins with # is for who reads the file.
+// Lines of one function that read the same are each explained by themselves, in their order. A line that begins with # is
+// for who reads the file.
 func parseExplanations(text string) (explanations, error) {
-	all := explanations{reasons: map[line]string{}}
+	all := explanations{reasons: map[line][]string{}}
 	reason, lines := "", 0
 	end := func() error {
 		if reason != "" && lines == 0 {
@@ -51,11 +52,10 @@ func parseExplanations(text string) (explanations, error) {
 				return all, errors.New("not FILE: FUNCTION: TEXT: " + rest)
 			}
 			key := line{parts[0], parts[1], parts[2]}
-			if all.reasons[key] != "" {
-				return all, fmt.Errorf("explained twice: %s", key)
+			if len(all.reasons[key]) == 0 {
+				all.order = append(all.order, key)
 			}
-			all.reasons[key] = reason
-			all.order = append(all.order, key)
+			all.reasons[key] = append(all.reasons[key], reason)
 			lines++
 		}
 	}

@@ -80,7 +80,7 @@ type missedLine struct {
 
 func compare(sources map[string]*source, counts counts, all explanations) (*report, error) {
 	r := &report{}
-	used := map[line]bool{}
+	used := map[line]int{}
 	for _, name := range sortedKeys(sources) {
 		src, hit := sources[name], counts[name]
 		if hit == nil && filepath.Ext(name) == ".c" && slices.Contains(src.body, true) {
@@ -96,9 +96,9 @@ func compare(sources map[string]*source, counts counts, all explanations) (*repo
 				continue
 			}
 			m := missedLine{line: src.line(number), number: number}
-			m.reason = all.reasons[m.line]
-			if m.reason != "" {
-				used[m.line] = true
+			if n := used[m.line]; n < len(all.reasons[m.line]) {
+				m.reason = all.reasons[m.line][n]
+				used[m.line]++
 				f.explainedMisses++
 			}
 			f.missed = append(f.missed, m)
@@ -109,7 +109,7 @@ func compare(sources map[string]*source, counts counts, all explanations) (*repo
 	}
 	for _, l := range all.order {
 		switch {
-		case used[l]:
+		case used[l] == len(all.reasons[l]):
 		case sources[l.file] != nil && sources[l.file].has(l):
 			r.stale = append(r.stale, l.String()+" (it is reached)")
 		default:

@@ -12,10 +12,10 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "clock.h"
 #include "iface.h"
 #include "mode.h"
 #include "packet.h"
@@ -341,14 +341,6 @@ TEST(nested_epolls_hear_all)
 enum {
 	SECONDS = 4
 };
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
 
 static volatile bool stop;
 static volatile uint64_t sent;

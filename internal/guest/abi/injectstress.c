@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "clock.h"
 #include "iface.h"
 #include "mode.h"
 #include "packet.h"
@@ -136,7 +137,7 @@ TEST_WITHIN(120, no_record_is_lost_by_any_change)
 	pid_t pid;
 
 	open_all(q);
-	run_all(q, 3000, down_and_up);
+	run_all(q, lab_seconds(3) * 1000, down_and_up);
 	for (int i = 0; i < QUEUES; i++) {
 		struct ifreq ifr = { .ifr_flags = IFF_ATTACH_QUEUE };
 

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "clock.h"
 #include "iface.h"
 #include "mode.h"
 #include "packet.h"
@@ -27,14 +27,6 @@ enum {
 };
 
 static volatile bool stop;
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
 
 /* Which packets came; each may come once. */
 static uint8_t came[NUMBERS];
@@ -89,7 +81,7 @@ static void no_packet_comes_twice(bool nonblock)
 	struct tun t = tun_open_up(IFF_TUN);
 	int udp = udp_here(AF_INET);
 	uint64_t got = 0;
-	double end = now() + SECONDS;
+	double end = now() + lab_seconds(SECONDS);
 	uint32_t sent = 0, last = rounds(NUMBERS, 100000);
 
 	records_on(t.fd);

@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "clock.h"
 #include "iface.h"
 #include "packet.h"
 #include "ring.h"
@@ -27,14 +27,6 @@ enum {
 	ENOUGH = 1000, /* packets */
 	ENOUGH_SLEEPS = 10
 };
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
 
 struct sender {
 	pthread_t thread;
@@ -104,7 +96,7 @@ static void receive_by_event(struct ring *r, uint64_t *got, uint64_t *slept)
 {
 	struct pollfd p = { .fd = r->fd, .events = POLLIN };
 	uint32_t next[SENDERS] = {};
-	double end = now() + SECONDS;
+	double end = now() + lab_seconds(SECONDS);
 	struct mytun_rec *rec;
 
 	while (!stop || ring_rx(r)) {
@@ -164,13 +156,14 @@ static void transmit_by_event(struct ring *r, const struct packet *p, uint64_t *
 {
 	struct pollfd pfd = { .fd = r->fd, .events = POLLOUT };
 	uint32_t size = (sizeof(struct mytun_rec) + p->len + 15) & -16;
-	double end = now() + SECONDS;
+	double end = now() + lab_seconds(SECONDS);
+	uint64_t last = lab_rounds(PACKETS);
 	uint32_t old;
 
 	/* By count too: where the clock hardly goes on while somebody is busy, and where
 	 * what is freed is kept until somebody waits for memory, which nobody does here.
 	 */
-	while ((now() < end && *sent < PACKETS) || *sent <= ENOUGH) {
+	while ((now() < end && *sent < last) || *sent <= ENOUGH) {
 		while (ring_tx_room(r) < BATCH * size) {
 			/* Wake me when the kernel is where there is that much. */
 			uint32_t want = r->tx + BATCH * size - r->g.tx_size;

@@ -52,6 +52,7 @@ static void flows_come_and_go(int kind, uint32_t ring_size, unsigned int slow)
 		.queues = QUEUES,
 		.back = true,
 		.sleep = slow,
+		.late = slow > 0,
 		.take = take_stamped,
 		.stamps = &stamps,
 		.book = &book,
@@ -91,6 +92,7 @@ static void flows_come_and_go(int kind, uint32_t ring_size, unsigned int slow)
 	expect_eq(book_total(&book) + s.tx_dropped, sent);
 	expect_eq(s.tx_packets, book_total(&book));
 	expect_eq(s.tx_dropped, refused);
+	expect(!slow || refused > 0);
 	expect_eq(account_published_rx(rings, QUEUES), refused);
 	expect_eq(back, book_total(&book));
 	expect_eq(s.rx_packets + s.rx_dropped, back);

@@ -27,6 +27,7 @@ struct readers {
 	int queues;
 	bool back; /* send each packet back on its queue, if the ring is long enough */
 	unsigned int sleep; /* microseconds after each batch: a slow program */
+	bool late; /* reads nothing before a ring has lost a packet */
 	unsigned int nap; /* microseconds when there is nothing, in place of poll(2) */
 	/* Verifies a packet that came on @queue; its number. */
 	uint32_t (*take)(struct readers *all, int queue, const void *frame, uint32_t len);

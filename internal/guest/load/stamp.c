@@ -138,19 +138,9 @@ uint64_t book_total(const struct book *b)
 	return __atomic_load_n(&b->total, __ATOMIC_ACQUIRE);
 }
 
-static long from_environment(const char *name, long usual)
-{
-	const char *text = getenv(name);
-
-	return text && *text ? atol(text) : usual;
-}
-
 uint32_t load_packets(uint32_t usual)
 {
-	return from_environment("LOAD_PACKETS", usual);
-}
+	const char *text = getenv("LOAD_PACKETS");
 
-unsigned int load_seconds(unsigned int usual)
-{
-	return from_environment("LAB_SECONDS", usual);
+	return text && *text ? strtoul(text, NULL, 10) : usual;
 }

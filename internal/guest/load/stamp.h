@@ -63,7 +63,5 @@ uint64_t book_total(const struct book *b);
 
 /* How many packets a test sends: $LOAD_PACKETS, or @usual. */
 uint32_t load_packets(uint32_t usual);
-/* How long one goes on: $LAB_SECONDS, or @usual. */
-unsigned int load_seconds(unsigned int usual);
 
 #endif /* STAMP_H */

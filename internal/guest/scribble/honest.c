@@ -10,11 +10,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bpf.h"
 #include "check.h"
+#include "clock.h"
 #include "iface.h"
 #include "mode.h"
 #include "packet.h"
@@ -43,14 +43,6 @@ struct neighbour {
 	int udp;
 	struct way up, down;
 };
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
 
 /* The payload of packet number @n, and its length. */
 static size_t numbered(uint8_t *payload, uint32_t n)

@@ -18,6 +18,7 @@
 
 #include "admin.h"
 #include "check.h"
+#include "clock.h"
 #include "foreign.h"
 #include "honest.h"
 #include "hostile.h"
@@ -31,14 +32,6 @@ enum {
 	ROUND_MS = 4000,
 	PATIENCE = 60 /* seconds for what should end at once, times patience() */
 };
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
 
 static void show_stacks(pid_t pid)
 {
@@ -183,9 +176,9 @@ static void expect_no_leak_is_reported(void)
 
 TEST_WITHIN(1000000, a_program_that_writes_over_all_that_it_shares_harms_nobody)
 {
-	const char *env_seconds = getenv("LAB_SECONDS"), *env_seed = getenv("SEED");
+	const char *env_seed = getenv("SEED");
 	uint64_t seed = env_seed ? strtoull(env_seed, NULL, 0) : (uint64_t)time(NULL);
-	double seconds = env_seconds ? strtod(env_seconds, NULL) : SECONDS;
+	double seconds = lab_seconds(SECONDS);
 	struct leak_figures before, after;
 	uint64_t made;
 

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "tun.h"
 
 enum {
@@ -236,7 +237,7 @@ static void show_why(const char *verdict, const char *name, char *text)
 static bool run_test(const struct test *t, const char *name)
 {
 	char text[4096] = "";
-	unsigned int seconds = t->seconds * patience();
+	unsigned int seconds = t->seconds * patience() + lab_seconds(0);
 	bool killed = false;
 	int fds[2], status;
 	ssize_t n;

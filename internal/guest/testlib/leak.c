@@ -108,6 +108,11 @@ void leak_settle(void)
 	sleep_ms(100);
 }
 
+long module_users(void)
+{
+	return strtol(read_file("/sys/module/mytun/refcnt"), NULL, 10);
+}
+
 struct leak_figures leak_figures(void)
 {
 	struct leak_figures f = {
@@ -117,11 +122,9 @@ struct leak_figures leak_figures(void)
 		.percpu_kb = meminfo("Percpu:"),
 		.vmaps = count("/proc/vmallocinfo", "[mytun]"),
 		.netdevs = count("/proc/net/dev", ":"),
+		.module_users = module_users(),
 	};
-	char *users = whole_file("/sys/module/mytun/refcnt");
 
-	f.module_users = strtol(users, NULL, 10);
-	free(users);
 	read_slabs(&f);
 	return f;
 }

@@ -20,6 +20,9 @@ struct leak_figures {
 	int slabs;
 };
 
+/* Files, mappings and what else keeps the module from going. */
+long module_users(void);
+
 /* Waits until what is on its way out has gone. */
 void leak_settle(void);
 struct leak_figures leak_figures(void);

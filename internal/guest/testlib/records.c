@@ -55,6 +55,15 @@ size_t records_read(struct records *r, int fd)
 	return records_parse(r, must(read(fd, r->bytes, sizeof(r->bytes))));
 }
 
+size_t records_in(const uint8_t *bytes, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t at = 0; at < len; n++)
+		at += ((const struct mytun_rec *)(bytes + at))->size;
+	return n;
+}
+
 void records_clear(struct records *r)
 {
 	r->n = 0;

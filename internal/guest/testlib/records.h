@@ -22,6 +22,8 @@ void records_on(int fd);
 size_t records_read(struct records *r, int fd);
 /* The same for what is there already, @len bytes. */
 size_t records_parse(struct records *r, size_t len);
+/* How many begin in the first @len bytes, which are whole records. */
+size_t records_in(const uint8_t *bytes, size_t len);
 
 void records_clear(struct records *r);
 /* Appends a record with that packet. */

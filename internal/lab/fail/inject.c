@@ -12,6 +12,7 @@
 
 #include "carry.h"
 #include "check.h"
+#include "clock.h"
 #include "iface.h"
 #include "mode.h"
 #include "nth.h"

@@ -11,13 +11,9 @@
 #include "carry.h"
 #include "check.h"
 #include "iface.h"
+#include "leak.h"
 #include "nth.h"
 #include "tun.h"
-
-static long module_users(void)
-{
-	return strtol(read_file("/sys/module/mytun/refcnt"), NULL, 10);
-}
 
 /* The name may be what cannot be read. */
 TEST_WITHIN(300, a_file_that_cannot_be_opened_leaves_nothing)

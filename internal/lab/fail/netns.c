@@ -13,6 +13,7 @@
 #include "carry.h"
 #include "check.h"
 #include "iface.h"
+#include "leak.h"
 #include "nth.h"
 #include "rtnl.h"
 #include "tun.h"
@@ -110,11 +111,6 @@ static void live_in_a_namespace(void *arg)
 	must(ioctl(t.fd, TUNSETPERSIST, 1));
 	close(fds[2]);
 	must(read(fds[0], &byte, 1));
-}
-
-static long module_users(void)
-{
-	return strtol(read_file("/sys/module/mytun/refcnt"), NULL, 10);
 }
 
 /* The end of its last process is that of a namespace, which a worker sees to. */

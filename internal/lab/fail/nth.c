@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "clock.h"
 
 #define DEBUG "/sys/kernel/debug/"
 
@@ -66,14 +67,6 @@ static void prepare_kernel(void)
 	set("fail_page_alloc", "ignore-gfp-wait", "N");
 	set("fail_page_alloc", "ignore-gfp-highmem", "N");
 	set("fail_page_alloc", "min-order", "0");
-}
-
-unsigned int lab_rounds(unsigned int rounds)
-{
-	const char *text = getenv("LAB_SECONDS");
-	int seconds = text ? atoi(text) : 0;
-
-	return seconds > 20 ? (uint64_t)rounds * seconds / 20 : rounds;
 }
 
 /* Our own page faults are not what shall fail, not even those of a stack that grows. */

@@ -91,10 +91,4 @@ unsigned int fail_end(void);
 /* Prints the sum of them, which must not be 0. */
 void fail_report(const char *what, unsigned int injected);
 
-/*
- * @rounds of a test without an end of its own, or as many times more as LAB_SECONDS is longer than
- * its 20. Not by a clock: that of User-mode Linux stands still while anybody is busy.
- */
-unsigned int lab_rounds(unsigned int rounds);
-
 #endif /* NTH_H */

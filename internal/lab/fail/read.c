@@ -42,15 +42,6 @@ static ssize_t read_in_pieces(int fd, uint8_t *bytes, size_t len, bool records)
 	return records ? read(fd, bytes, len) : readv(fd, iov, 3);
 }
 
-static unsigned int records_in(const uint8_t *bytes, size_t len)
-{
-	unsigned int n = 0;
-
-	for (size_t at = 0; at < len; n++)
-		at += ((const struct mytun_rec *)(bytes + at))->size;
-	return n;
-}
-
 static int sender(const struct tun *t, bool vlan)
 {
 	int fd;
