@@ -52,7 +52,7 @@ static void flows_come_and_go(int kind, uint32_t ring_size, unsigned int slow)
 		.queues = QUEUES,
 		.back = true,
 		.sleep = slow,
-		.late = slow > 0,
+		.until = slow ? readers_lost_some : NULL,
 		.take = take_stamped,
 		.stamps = &stamps,
 		.book = &book,

@@ -89,7 +89,7 @@ static void wait_for_packets(const struct reader *me)
 	poll(p, n, 20);
 }
 
-static bool some_dropped(const struct readers *all)
+bool readers_lost_some(const struct readers *all)
 {
 	for (int i = 0; i < all->queues; i++)
 		if (__atomic_load_n(&all->rings[i].rx_prod->drops, __ATOMIC_RELAXED))
@@ -102,7 +102,7 @@ static void *read_all(void *arg)
 	struct reader *me = arg;
 	struct readers *all = me->all;
 
-	while (all->late && !some_dropped(all) && !__atomic_load_n(&all->stop, __ATOMIC_ACQUIRE))
+	while (all->until && !all->until(all) && !__atomic_load_n(&all->stop, __ATOMIC_ACQUIRE))
 		usleep(1000);
 	for (;;) {
 		/* Before the look at the rings: all is there by then. */

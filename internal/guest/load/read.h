@@ -27,7 +27,7 @@ struct readers {
 	int queues;
 	bool back; /* send each packet back on its queue, if the ring is long enough */
 	unsigned int sleep; /* microseconds after each batch: a slow program */
-	bool late; /* reads nothing before a ring has lost a packet */
+	bool (*until)(const struct readers *all); /* reads nothing before that is so: a late one */
 	unsigned int nap; /* microseconds when there is nothing, in place of poll(2) */
 	/* Verifies a packet that came on @queue; its number. */
 	uint32_t (*take)(struct readers *all, int queue, const void *frame, uint32_t len);
@@ -36,6 +36,9 @@ struct readers {
 	bool stop;
 	struct reader of[READERS];
 };
+
+/* until() a ring has lost a packet. */
+bool readers_lost_some(const struct readers *all);
 
 /* take() for packets that are stamped. */
 uint32_t take_stamped(struct readers *all, int queue, const void *frame, uint32_t len);
