@@ -81,22 +81,13 @@ static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
 	rcu_assign_pointer(md->queues[q->index], q);
 	/* Last: whom mytun_select_queue() may choose, the core must know. */
 	WRITE_ONCE(md->numqueues, md->numqueues + 1);
-
-	if (q->napi_added)
-		napi_enable(&q->napi);
-	mytun_writeq_go(q);
-	/* Records may have come while nobody looked, and the program believes that a
-	 * doorbell was rung for them.
-	 */
-	if (mytun_rings_get(q))
-		mytun_inject_kick(q);
 	/* Who had the index before may have left its senders waiting. */
 	mytun_senders_go(q);
 }
 
 /*
  * Nobody reaches @q through the interface when this returns, and its NAPI instance
- * is silent. The caller has RTNL and has cleared q->md if the queue leaves for good.
+ * takes nothing. The caller has RTNL and has cleared q->md, or set q->disabled.
  */
 static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *q)
 {
@@ -104,15 +95,14 @@ static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *
 	struct mytun_queue *moved;
 	u16 hole = q->index;
 
-	if (q->napi_added)
-		napi_disable(&q->napi);
-
 	moved = rtnl_dereference(md->queues[last]);
 	WRITE_ONCE(moved->index, hole);
 	rcu_assign_pointer(md->queues[hole], moved == q ? NULL : moved);
 	WRITE_ONCE(md->numqueues, last);
 
-	/* After this nobody chooses a queue, or learns a flow, by an old number. */
+	/* After this nobody chooses a queue, or learns a flow, by an old number, and who
+	 * polls sees that there is nothing to do.
+	 */
 	synchronize_net();
 	/* The core refuses 0. */
 	netif_set_real_num_tx_queues(md->dev, max(last, 1U));
@@ -164,11 +154,11 @@ int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool napi, bool pu
 	spin_unlock_bh(&md->members_lock);
 	if (napi)
 		mytun_writeq_start(md, q);
+	mytun_put_in_service(md, q);
 
 	/* Last, when the queue is whole: others may find it from here on. */
 	if (publish)
 		rcu_assign_pointer(q->md, md);
-	mytun_put_in_service(md, q);
 	return 0;
 }
 
@@ -189,20 +179,25 @@ static void mytun_leave_members(struct mytun_dev *md, struct mytun_queue *q)
 	spin_unlock_bh(&md->members_lock);
 }
 
-/* The first step for a queue whose NAPI instance is disabled. A grace period follows. */
-static void mytun_napi_del(struct mytun_queue *q)
+static bool mytun_has_napi(const struct mytun_queue *q)
 {
-	if (q->napi_added)
-		__netif_napi_del(&q->napi);
+	return q->by_napi || mytun_rings_get(q);
+}
+
+/* The first step for a queue that leaves. A grace period follows. */
+static void mytun_leave_napi(struct mytun_queue *q)
+{
+	if (mytun_has_napi(q))
+		mytun_napi_stop(&q->napi);
 }
 
 /* The last steps for a queue that nobody reaches any more, a grace period after the first. */
 static void mytun_part(struct mytun_dev *md, struct mytun_queue *q)
 {
-	if (q->napi_added)
+	if (mytun_has_napi(q))
 		mytun_napi_timer_stop(&q->napi);
-	q->disabled = false;
-	q->napi_added = false;
+	WRITE_ONCE(q->disabled, false);
+	WRITE_ONCE(q->by_napi, false);
 	mytun_inject_stop(q);
 	/* Not whole: a doorbell that comes late may look. */
 	WRITE_ONCE(q->mode.flags, 0);
@@ -235,7 +230,7 @@ void mytun_detach(struct mytun_queue *q)
 		md->numdisabled--;
 	else
 		mytun_take_out_of_service(md, q);
-	mytun_napi_del(q);
+	mytun_leave_napi(q);
 	synchronize_net();
 	mytun_part(md, q);
 
@@ -260,7 +255,9 @@ int mytun_queue_disable(struct mytun_queue *q)
 	if (!md || !(md->flags & IFF_MULTI_QUEUE) || q->disabled)
 		return -EINVAL;
 
-	/* First: who sees it does not learn flows under an index that is passing on. */
+	/* First: who sees it takes nothing, and does not learn flows under an index that is
+	 * passing on. The NAPI instance is not disabled, which others could wait for.
+	 */
 	WRITE_ONCE(q->disabled, true);
 	mytun_take_out_of_service(md, q);
 	md->numdisabled++;
@@ -285,9 +282,16 @@ int mytun_queue_enable(struct mytun_queue *q)
 	if (err)
 		return err;
 
-	WRITE_ONCE(q->disabled, false);
 	md->numdisabled--;
 	mytun_put_in_service(md, q);
+	/* Who learns flows under its index has the new one. */
+	smp_store_release(&q->disabled, false);
+	/* Records may have come while nobody took them, and the program believes that a
+	 * doorbell was rung for them. The barrier is between what we wrote and our look.
+	 */
+	smp_mb();
+	if (mytun_rings_get(q))
+		mytun_inject_kick(q);
 	netdev_state_change(md->dev);
 	return 0;
 }
@@ -306,10 +310,8 @@ void mytun_detach_all(struct mytun_dev *md)
 	ASSERT_RTNL();
 
 	list_for_each_entry(q, &md->members, member) {
-		if (q->napi_added && !q->disabled)
-			napi_disable(&q->napi);
-		mytun_napi_del(q);
 		RCU_INIT_POINTER(q->md, NULL);
+		mytun_leave_napi(q);
 	}
 	for (i = 0; i < md->numqueues; i++)
 		RCU_INIT_POINTER(md->queues[i], NULL);

@@ -41,6 +41,7 @@ static int mytun_open(struct inode *inode, struct file *file)
 
 	/* sk_alloc() clears all of it. */
 	INIT_LIST_HEAD(&q->member);
+	mytun_napi_init(&q->napi);
 	mytun_writeq_init(q);
 	init_waitqueue_head(&q->kick_wait);
 	init_waitqueue_head(&q->socket.wq.wait);
@@ -63,6 +64,13 @@ static int mytun_release(struct inode *inode, struct file *file)
 {
 	struct mytun_queue *q = file->private_data;
 
+	/* Packets of plain writes may outlive the file, and who wants to know whose they
+	 * are (nft's skuid, a packet scheduler) asks it, with this lock or under RCU.
+	 */
+	write_lock_bh(&q->sk.sk_callback_lock);
+	WRITE_ONCE(q->socket.file, NULL);
+	write_unlock_bh(&q->sk.sk_callback_lock);
+
 	rtnl_lock();
 	mytun_detach(q);
 	rtnl_unlock();
@@ -72,8 +80,8 @@ static int mytun_release(struct inode *inode, struct file *file)
 	ptr_ring_cleanup(&q->readq, mytun_skb_free);
 	mytun_rings_free(q->rings);
 	q->rings = NULL;
-	/* Not sock_orphan(): packets of plain writes may outlive the file, and what
-	 * they touch when they are freed lies in the queue, which lives as long.
+	/* Not sock_orphan(): what packets that outlive the file touch when they are freed
+	 * lies in the queue, which lives as long.
 	 */
 	sock_put(&q->sk);
 	return 0;

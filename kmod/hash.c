@@ -8,6 +8,7 @@
  * of a small packet's way into the ring. Everything else does.
  */
 #include <linux/hash.h>
+#include <linux/if_vlan.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/skbuff.h>
@@ -90,10 +91,28 @@ static noinline u32 mytun_hash_dissected(struct sk_buff *skb, u64 seed)
 	return __skb_get_hash_symmetric(skb);
 }
 
+/* The same as without tags. The stack has the network header behind those that it put into the
+ * Ethernet header itself, but the protocol is theirs.
+ */
+static noinline u32 mytun_hash_tagged(const struct mytun_dev *md, struct sk_buff *skb)
+{
+	__be16 tag = skb->protocol, inner;
+	int depth;
+	u32 hash;
+
+	inner = __vlan_get_protocol(skb, tag, &depth);
+	if (!inner || eth_type_vlan(inner) || depth != skb_network_offset(skb))
+		return mytun_hash_dissected(skb, md->hash_seed);
+	skb->protocol = inner;
+	hash = mytun_flow_hash(md, skb);
+	skb->protocol = tag;
+	return hash;
+}
+
 /**
  * mytun_flow_hash - the hash of a packet's flow
  * @md:  the interface
- * @skb: a packet; its protocol and network header are set
+ * @skb: a packet of the caller's alone; its protocol and network header are set
  */
 u32 mytun_flow_hash(const struct mytun_dev *md, struct sk_buff *skb)
 {
@@ -117,6 +136,9 @@ u32 mytun_flow_hash(const struct mytun_dev *md, struct sk_buff *skb)
 			break;
 		return mytun_hash_ipv6(&ip6h->saddr, &ip6h->daddr, (const __be16 *)(ip6h + 1),
 				       ip6h->nexthdr, seed);
+	case htons(ETH_P_8021Q):
+	case htons(ETH_P_8021AD):
+		return mytun_hash_tagged(md, skb);
 	}
 	return mytun_hash_dissected(skb, seed);
 }

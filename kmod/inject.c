@@ -10,7 +10,8 @@
  *   DIRECT   the doorbell's caller.
  *
  * So two never consume at a time, whoever comes too late leaves the MISSED bit behind, for
- * which NAPI looks once more, and napi_disable() keeps all of them out.
+ * which NAPI looks once more, and napi_disable() keeps all of them out. Of a queue that is out
+ * of service they take nothing.
  *
  * Lifetimes. A doorbell touches the queue alone, never the thread: it sets a flag and
  * wakes a wait queue, both of which live as long as the file. The thread is created and
@@ -97,8 +98,8 @@ static int mytun_inject_thread(void *arg)
  * mytun_inject_doorbell - the program says that records wait
  * @q: a queue with rings, attached or just leaving
  *
- * On a queue that leaves or is out of service nothing happens: nobody gets the SCHED bit
- * of a disabled NAPI instance.
+ * On a queue that leaves nothing happens: nobody gets the SCHED bit of a NAPI instance that
+ * was stopped. Nor on one that is out of service, see mytun_queue_enable().
  */
 void mytun_inject_doorbell(struct mytun_queue *q)
 {
@@ -132,17 +133,17 @@ void mytun_inject_kick(struct mytun_queue *q)
 /* The mode is written while nobody consumes the ring. */
 static void mytun_inject_switch(struct mytun_queue *q, u32 inject)
 {
-	bool serving = mytun_rings_get(q) && !q->disabled;
+	bool rings = mytun_rings_get(q);
 
-	if (serving)
-		napi_disable(&q->napi);
+	if (rings)
+		mytun_napi_pause(&q->napi);
 	/* What GRO still holds, because of gro_flush_timeout, goes before what does not
 	 * pass GRO.
 	 */
 	q->gro_flush = inject == MYTUN_INJECT_DIRECT;
 	WRITE_ONCE(q->mode.inject, inject);
-	if (serving)
-		napi_enable(&q->napi);
+	if (rings)
+		mytun_napi_resume(&q->napi);
 }
 
 /**

@@ -203,7 +203,8 @@ struct mytun_rings_mem {
  * @tx_eventfd: MYTUN_IOC_EVENTFDS; written under RTNL
  * @napi:     consumes the TX ring, or what was written to a file with IFF_NAPI
  * @coalesce: when what was written goes up at the latest
- * @napi_added: @napi is on the interface; written under RTNL
+ * @by_napi:  what is written goes up by @napi: IFF_NAPI, and no rings; written under RTNL.
+ *            @napi is on the interface, and enabled, if this is so or there are @rings
  * @gro_flush: before the next record, what GRO holds must go up; by whoever has @napi,
  *            or has disabled it
  * @kicked:   MYTUN_INJECT_THREAD: the thread has been told of records
@@ -230,7 +231,7 @@ struct mytun_queue {
 	struct eventfd_ctx __rcu *tx_eventfd;
 	struct napi_struct napi;
 	struct hrtimer coalesce;
-	bool napi_added;
+	bool by_napi;
 	bool gro_flush;
 	int kicked;
 	wait_queue_head_t kick_wait;
@@ -550,7 +551,7 @@ void mytun_frags_free(struct mytun_frags *f);
 
 /* inject.c */
 /*
- * For an instance that has been disabled, a grace period later. napi_disable() stops the
+ * For an instance that has been stopped, a grace period later. napi_disable() stops the
  * timer of gro_flush_timeout, but whoever completes the instance starts it only after he has
  * given the instance back, and so perhaps after that.
  */
@@ -599,7 +600,6 @@ static inline unsigned int mytun_skb_written(const struct sk_buff *skb)
 void mytun_writeq_init(struct mytun_queue *q);
 int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff *skb);
 void mytun_writeq_start(struct mytun_dev *md, struct mytun_queue *q);
-void mytun_writeq_go(struct mytun_queue *q);
 void mytun_writeq_stop(struct mytun_queue *q);
 void mytun_writeq_drain(struct mytun_queue *q);
 
@@ -663,7 +663,7 @@ static inline u32 mytun_rx_need(const struct mytun_ring_rx *rx, u32 len)
 int mytun_ring_tx_poll(struct napi_struct *napi, int budget);
 int mytun_doorbell(struct mytun_queue *q, unsigned long which);
 __be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto);
-bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head);
+bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head, bool tap);
 
 /* partial.c */
 bool mytun_partial_sound(const struct sk_buff *skb);

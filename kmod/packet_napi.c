@@ -39,6 +39,11 @@ static int mytun_writeq_poll(struct napi_struct *napi, int budget)
 	struct sk_buff *skb;
 	int work = 0;
 
+	/* Whoever takes it out of service takes up what is there. */
+	if (unlikely(READ_ONCE(q->disabled) || !rcu_access_pointer(q->md))) {
+		napi_complete_done(napi, 0);
+		return 0;
+	}
 	/* The lock once for all: a writer appends from another CPU meanwhile. */
 	__skb_queue_head_init(&batch);
 	spin_lock(&writeq->lock);
@@ -89,8 +94,7 @@ static void mytun_writeq_kick(struct mytun_dev *md, struct mytun_queue *q, unsig
  * @q:   the queue
  * @skb: the packet, ready for the stack; the queue's when this succeeds
  *
- * The caller holds the RCU read lock since before it looked at @q's rings, and there were
- * none; softirqs are off.
+ * The caller holds the RCU read lock since before it looked at @q->by_napi; softirqs are off.
  *
  * Return: 0; -EBUSY the queue is out of service; -EBADFD it left.
  */
@@ -111,22 +115,12 @@ int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff
 	return 0;
 }
 
-/* The file is attached with IFF_NAPI. The instance is enabled when it goes into service. */
+/* The file is attached with IFF_NAPI. */
 void mytun_writeq_start(struct mytun_dev *md, struct mytun_queue *q)
 {
 	ASSERT_RTNL();
-	mytun_napi_add(md->dev, &q->napi, mytun_writeq_poll);
-	WRITE_ONCE(q->napi_added, true);
-}
-
-/* The instance was enabled. Who wrote before that has asked one that could not start. */
-void mytun_writeq_go(struct mytun_queue *q)
-{
-	if (skb_queue_empty_lockless(&q->sk.sk_write_queue))
-		return;
-	local_bh_disable(); /* runs it, when it is over */
-	napi_schedule(&q->napi);
-	local_bh_enable();
+	mytun_napi_start(md->dev, &q->napi, mytun_writeq_poll);
+	WRITE_ONCE(q->by_napi, true);
 }
 
 /*
@@ -137,9 +131,9 @@ void mytun_writeq_go(struct mytun_queue *q)
 void mytun_writeq_stop(struct mytun_queue *q)
 {
 	ASSERT_RTNL();
-	if (!q->disabled)
-		napi_disable(&q->napi);
-	netif_napi_del(&q->napi); /* with a grace period */
+	WRITE_ONCE(q->by_napi, false);
+	mytun_napi_stop(&q->napi);
+	synchronize_net();
 	mytun_napi_timer_stop(&q->napi);
 }
 

@@ -181,8 +181,7 @@ static int mytun_packet_proto(struct mytun_dev *md, struct sk_buff *skb,
 static int mytun_packet_deliver(struct mytun_queue *q, struct mytun_dev *md,
 				struct sk_buff *skb)
 {
-	/* With rings the NAPI instance is theirs; they came while this writer slept. */
-	if (READ_ONCE(q->napi_added) && !mytun_rings_get(q))
+	if (READ_ONCE(q->by_napi))
 		return mytun_writeq_add(md, q, skb);
 	dev_sw_netstats_rx_add(md->dev, mytun_skb_written(skb));
 	netif_receive_skb(skb);
@@ -222,6 +221,7 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 		err = -EFAULT;
 		goto drop;
 	}
+	mytun_vnet_network(skb, md->flags & IFF_TAP ? ETH_HLEN : 0);
 	if (mytun_vnet_to_skb(skb, &vnet, mytun_vnet_is_le(md))) {
 		atomic_long_inc(&md->frame_errors);
 		kfree_skb(skb);

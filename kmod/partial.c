@@ -50,7 +50,12 @@ static bool mytun_super_sound(const struct sk_buff *skb)
 
 	if (DIV_ROUND_UP(skb->len, skb_shinfo(skb)->gso_size) > MYTUN_SUPER_SEGMENTS)
 		return false;
-	if (!skb_flow_dissect_flow_keys_basic(NULL, skb, &keys, NULL, 0, 0, 0,
+	/* Only what is in one piece, where the headers are. With the packet itself some kernels
+	 * take its length for 16 bits, which the longest have not.
+	 */
+	if (!skb_flow_dissect_flow_keys_basic(dev_net(skb->dev), NULL, &keys, skb->data,
+					      skb->protocol, 0,
+					      min_t(unsigned int, skb_headlen(skb), U16_MAX),
 					      FLOW_DISSECTOR_F_STOP_AT_ENCAP))
 		return false;
 	if (keys.control.flags & (FLOW_DIS_IS_FRAGMENT | FLOW_DIS_ENCAPSULATION))

@@ -266,8 +266,7 @@ static void mytun_batch_flush(struct mytun_batch *b)
 	if (READ_ONCE(b->md->dev->flags) & IFF_UP) {
 		local_bh_disable();
 		mytun_batch_prepare(b);
-		/* With rings the NAPI instance is theirs; they came while this call slept. */
-		if (READ_ONCE(b->q->napi_added) && !mytun_rings_get(b->q))
+		if (READ_ONCE(b->q->by_napi))
 			mytun_batch_queue(b);
 		else
 			mytun_batch_receive(b);
@@ -301,7 +300,7 @@ static struct sk_buff *mytun_batch_skb(struct mytun_batch *b, u32 len,
 static bool mytun_batch_headers(const struct mytun_dev *md, struct sk_buff *skb,
 				const struct mytun_rec *head)
 {
-	if ((head->vnet_flags | head->gso_type) && !mytun_tx_vnet(skb, head))
+	if ((head->vnet_flags | head->gso_type) && !mytun_tx_vnet(skb, head, md->flags & IFF_TAP))
 		return false;
 	if (md->flags & IFF_TAP) {
 		skb->protocol = eth_type_trans(skb, md->dev);

@@ -256,10 +256,8 @@ int mytun_rings_set(struct mytun_queue *q, struct mytun_rings_mem *r)
 	if (q->rings)
 		return -EBUSY;
 
-	if (q->napi_added)
+	if (q->by_napi)
 		mytun_writeq_stop(q);
-	mytun_napi_add(md->dev, &q->napi, mytun_ring_tx_poll);
-	q->napi_added = true;
 
 	/* Pairs with the acquire in mytun_rings_get(): whoever sees the rings sees
 	 * them whole.
@@ -275,11 +273,9 @@ int mytun_rings_set(struct mytun_queue *q, struct mytun_rings_mem *r)
 	synchronize_net();
 	mytun_readq_purge(q);
 	mytun_writeq_drain(q);
-	if (!q->disabled) {
-		napi_enable(&q->napi);
-		/* For a program that was quick. */
-		mytun_inject_kick(q);
-	}
+	mytun_napi_start(md->dev, &q->napi, mytun_ring_tx_poll);
+	/* For a program that was quick. */
+	mytun_inject_kick(q);
 	mytun_rings_came(md);
 	mytun_senders_go(q);
 	mytun_wake(q, EPOLLIN | EPOLLOUT);

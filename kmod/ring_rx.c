@@ -279,6 +279,10 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 	u32 hash = 0;
 	int err;
 
+	/* Before a tag comes between the headers. */
+	if (r->flags & MYTUN_RINGS_F_HASH)
+		hash = mytun_flow_hash(md, skb);
+
 	if (unlikely(skb_vlan_tag_present(skb))) {
 		/* The tag goes into the Ethernet header. Not all kernels look whether that is
 		 * there: 5.10 and 6.12 take what lies behind the packet into it.
@@ -295,11 +299,8 @@ bool mytun_ring_rx(struct mytun_queue *q, struct mytun_rings_mem *r, struct mytu
 	if (unlikely(!skb->len))
 		goto drop;
 
-	if (r->flags & MYTUN_RINGS_F_HASH)
-		hash = mytun_flow_hash(md, skb);
-
 	/* skb_tx_timestamp() without the part that only a PHY has. */
-	if (unlikely(skb_shinfo(skb)->tx_flags & SKBTX_SW_TSTAMP))
+	if (unlikely(skb_shinfo(skb)->tx_flags & (SKBTX_SW_TSTAMP | MYTUN_SKBTX_BPF)))
 		skb_tstamp_tx(skb, NULL);
 	if (skb_is_gso(skb) || (partial && mytun_takes(takes, skb))) {
 		err = mytun_rx_super(q, r, skb, hash, takes);

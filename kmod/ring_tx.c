@@ -99,13 +99,14 @@ __be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto)
  * mytun_tx_vnet - what the virtio fields of a record say of its packet
  * @skb:  the packet, its data at the frame's first byte
  * @head: the record, with virtio fields that are not all 0
+ * @tap:  the frame has an Ethernet header
  *
  * Not the whole truth yet: mytun_partial_sound() wants to see the packet once its protocol
  * is known.
  *
  * Return: false when they lie.
  */
-bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head)
+bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head, bool tap)
 {
 	bool valid = (head->vnet_flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM |
 					  VIRTIO_NET_HDR_F_DATA_VALID)) ==
@@ -116,6 +117,7 @@ bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head)
 	if (likely(valid && !head->gso_type))
 		goto valid;
 	vnet = mytun_rec_to_vnet(head);
+	mytun_vnet_network(skb, tap ? ETH_HLEN : 0);
 	if (mytun_vnet_to_skb(skb, &vnet, virtio_legacy_is_little_endian()))
 		return false;
 	/* Who cuts it would have to sum it anew. */
@@ -143,7 +145,7 @@ static enum mytun_verdict mytun_tx_packet(struct mytun_queue *q, struct mytun_de
 	if (unlikely(!skb))
 		return MYTUN_DROPPED;
 
-	if ((head->vnet_flags | head->gso_type) && unlikely(!mytun_tx_vnet(skb, head)))
+	if ((head->vnet_flags | head->gso_type) && unlikely(!mytun_tx_vnet(skb, head, tap)))
 		goto drop;
 
 	if (tap) {
@@ -295,7 +297,8 @@ int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
 	struct mytun_ring_tx *tx;
 	int work;
 
-	if (unlikely(READ_ONCE(r->fault))) {
+	if (unlikely(READ_ONCE(r->fault) || READ_ONCE(q->disabled) ||
+		     !rcu_access_pointer(q->md))) {
 		napi_complete_done(napi, 0);
 		return 0;
 	}

@@ -25,7 +25,7 @@ var guestModules = []string{
 	"tun", "veth", "dummy", "8021q", "bridge", "bonding", "macvlan", "vrf", "ifb", "vxlan", "wireguard", "vhost_net",
 	"sch_netem", "sch_fq", "sch_fq_codel", "sch_ingress", "sch_tbf", "sch_multiq", "sch_prio",
 	"cls_u32", "cls_bpf", "cls_matchall", "cls_flower", "act_mirred", "act_gact",
-	"nf_tables", "nft_ct", "nft_nat", "nft_masq", "nft_chain_nat", "nft_counter", "nft_fib_inet", "nf_conntrack",
+	"nf_tables", "nft_ct", "nft_nat", "nft_masq", "nft_chain_nat", "nft_counter", "nft_objref", "nft_fib_inet", "nf_conntrack",
 	"nft_compat", "xt_addrtype",
 	"pktgen", "af_packet_diag", "inet_diag", "tcp_diag", "udp_diag", "unix_diag", "netlink_diag",
 	"tcp_bbr", "sctp", "overlay", "xfrm_user", "gre", "ip_gre", "ip6_gre", "ipip", "ip6_tunnel", "sit",

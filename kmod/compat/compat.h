@@ -97,12 +97,70 @@ static inline void mytun_sock_init(struct socket *sock, struct sock *sk, kuid_t 
 #endif
 }
 
-/* netif_napi_add() without a weight. */
-#ifdef MYTUN_HAVE_NAPI_ADD3
-#define mytun_napi_add(dev, napi, poll) netif_napi_add(dev, napi, poll)
+/*
+ * A NAPI instance that the interface knows, and that is disabled, keeps whoever switches its
+ * threads off waiting, for ever if need be, with the lock of the interface. Where that is
+ * another lock than RTNL, nobody must see one: it comes and goes with that lock held, and a
+ * pause holds it.
+ */
+#ifdef MYTUN_HAVE_NAPI_LOCK
+static inline void mytun_napi_start(struct net_device *dev, struct napi_struct *napi,
+				    int (*poll)(struct napi_struct *, int))
+{
+	netdev_lock(dev);
+	netif_napi_add_locked(dev, napi, poll);
+	napi_enable_locked(napi);
+	netdev_unlock(dev);
+}
+
+/* A grace period must follow. */
+static inline void mytun_napi_stop(struct napi_struct *napi)
+{
+	netdev_lock(napi->dev);
+	napi_disable_locked(napi);
+	__netif_napi_del_locked(napi);
+	netdev_unlock(napi->dev);
+}
+
+static inline void mytun_napi_pause(struct napi_struct *napi)
+{
+	netdev_lock(napi->dev);
+	napi_disable_locked(napi);
+}
+
+static inline void mytun_napi_resume(struct napi_struct *napi)
+{
+	napi_enable_locked(napi);
+	netdev_unlock(napi->dev);
+}
 #else
-#define mytun_napi_add(dev, napi, poll) netif_napi_add(dev, napi, poll, NAPI_POLL_WEIGHT)
+static inline void mytun_napi_start(struct net_device *dev, struct napi_struct *napi,
+				    int (*poll)(struct napi_struct *, int))
+{
+#ifdef MYTUN_HAVE_NAPI_ADD3
+	netif_napi_add(dev, napi, poll);
+#else
+	netif_napi_add(dev, napi, poll, NAPI_POLL_WEIGHT);
 #endif
+	napi_enable(napi);
+}
+
+static inline void mytun_napi_stop(struct napi_struct *napi)
+{
+	napi_disable(napi);
+	__netif_napi_del(napi);
+}
+
+#define mytun_napi_pause(napi)	napi_disable(napi)
+#define mytun_napi_resume(napi) napi_enable(napi)
+#endif
+
+/* Until it is started nobody can schedule it, as after its end. */
+static inline void mytun_napi_init(struct napi_struct *napi)
+{
+	set_bit(NAPI_STATE_SCHED, &napi->state);
+	set_bit(NAPI_STATE_NPSVC, &napi->state);
+}
 
 /* Has the administrator said which queue a CPU, or a receive queue, sends on? Fields of
  * their own before.
@@ -175,6 +233,13 @@ static inline int mytun_set_mac_address(struct net_device *dev, struct sockaddr_
 	return dev_set_mac_address_user(dev, (struct sockaddr *)addr, NULL);
 #endif
 }
+
+/* Time stamps that BPF programs asked for. */
+#ifdef MYTUN_HAVE_SKBTX_BPF
+#define MYTUN_SKBTX_BPF SKBTX_BPF
+#else
+#define MYTUN_SKBTX_BPF 0
+#endif
 
 /* Resizing several rings, of which one end is used in softirq. */
 #ifdef MYTUN_HAVE_RINGS_RESIZE_BH

@@ -6,6 +6,18 @@
 #include <linux/udp.h>
 #include <linux/virtio_net.h>
 
+/*
+ * Of a super-packet whose header says nothing of a checksum the kernel looks for the headers,
+ * from the network header on. Older ones do only where that is known, which the built-in
+ * driver does not tell them.
+ */
+static inline void mytun_vnet_network(struct sk_buff *skb, int offset)
+{
+#ifndef MYTUN_HAVE_VNET_IF_NETWORK
+	skb_set_network_header(skb, offset);
+#endif
+}
+
 #ifdef MYTUN_HAVE_VNET_UDP_L4
 
 #define mytun_vnet_to_skb(skb, hdr, le) virtio_net_hdr_to_skb(skb, hdr, le)

@@ -2,8 +2,10 @@
 /* The knobs that an administrator turns on any NIC: threaded, gro_flush_timeout. */
 #define _GNU_SOURCE
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -260,4 +262,113 @@ TEST_WITHIN(60, nothing_is_lost_when_the_mode_changes_under_a_busy_poller)
 	}
 	spawn_wait(pid);
 	expect_eq(r.tx_cons->drops, 0);
+}
+
+struct two {
+	struct tun t[2];
+	struct ring r[2];
+	int udp;
+};
+
+static struct two two_queues(int flags, bool rings)
+{
+	struct two two = { .t = { tun_open_up(flags | IFF_MULTI_QUEUE) } };
+
+	two.t[1] = tun_open(two.t[0].name, flags | IFF_MULTI_QUEUE);
+	for (int i = 0; i < 2 && rings; i++)
+		two.r[i] = ring_small(two.t[i].fd);
+	two.udp = udp_here(AF_INET);
+	return two;
+}
+
+static void in_service(const struct two *two, int queue, bool yes)
+{
+	struct ifreq ifr = { .ifr_flags = yes ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE };
+
+	must(ioctl(two->t[queue].fd, TUNSETQUEUE, &ifr));
+}
+
+static void expect_carried(struct two *two, int queue)
+{
+	struct packet p;
+
+	packet_inbound(&p, &two->t[queue], AF_INET, "x", 1);
+	if (two->r[queue].tx_data) {
+		ring_tx_packet(&two->r[queue], p.bytes, p.len);
+		ring_tx_flush(&two->r[queue]);
+	} else {
+		must(write(two->t[queue].fd, p.bytes, p.len));
+	}
+	udp_expect(two->udp, "x", 1);
+}
+
+static void threads_off(void *arg)
+{
+	const struct two *two = arg;
+
+	iface_knob(two->t[0].name, "threaded", "0");
+}
+
+/* The core waits for each instance, and others for the core. */
+static void threads_go_while_a_queue_is_out_of_service(int flags, bool rings)
+{
+	struct two two = two_queues(flags, rings);
+
+	sysfs_here();
+	for (int i = 0; i < 4; i++) {
+		iface_knob(two.t[0].name, "threaded", "1");
+		in_service(&two, i % 2, false);
+		spawn_wait(spawn(threads_off, &two));
+		if (i / 2)
+			iface_knob(two.t[0].name, "threaded", "1");
+		in_service(&two, i % 2, true);
+		expect_carried(&two, 0);
+		expect_carried(&two, 1);
+	}
+}
+
+TEST(threads_go_while_a_queue_with_rings_is_out_of_service)
+{
+	threads_go_while_a_queue_is_out_of_service(IFF_TUN, true);
+}
+
+TEST(threads_go_while_a_queue_without_rings_is_out_of_service)
+{
+	threads_go_while_a_queue_is_out_of_service(IFF_TUN | IFF_NAPI, false);
+}
+
+static volatile bool stop;
+
+static void *threads_come_and_go(void *arg)
+{
+	const struct two *two = arg;
+
+	for (int i = 0; !stop; i++)
+		iface_knob(two->t[0].name, "threaded", i % 2 ? "0" : "1");
+	return NULL;
+}
+
+TEST_WITHIN(60, threads_come_and_go_while_queues_do)
+{
+	struct two two = two_queues(IFF_TUN, true);
+	pthread_t thread;
+
+	sysfs_here();
+	iface_knob(two.t[0].name, "threaded", "1");
+	stop = false;
+	pthread_create(&thread, NULL, threads_come_and_go, &two);
+	for (int i = 0; i < 20; i++) {
+		struct tun third = tun_open(two.t[0].name, IFF_TUN | IFF_MULTI_QUEUE);
+		struct ring r = ring_small(third.fd);
+
+		inject(two.t[0].fd, i % 3);
+		in_service(&two, 1, false);
+		in_service(&two, 1, true);
+		expect_carried(&two, 0);
+		expect_carried(&two, 1);
+		ring_unmap(&r);
+		close(third.fd);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
 }

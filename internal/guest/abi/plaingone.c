@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -11,6 +13,7 @@
 #include "check.h"
 #include "iface.h"
 #include "packet.h"
+#include "slow.h"
 #include "tun.h"
 
 static void delete_when_asleep(void *arg)
@@ -200,4 +203,44 @@ TEST(writers_and_readers_survive_the_end_of_their_interface)
 		close(t.fd);
 		close(udp);
 	}
+}
+
+static unsigned long counted(const char *name)
+{
+	char command[100], text[300];
+	const char *at;
+
+	snprintf(command, sizeof(command), "nft list counter netdev who %s >/tmp/counter", name);
+	run(command);
+	snprintf(text, sizeof(text), "%s", read_file("/tmp/counter"));
+	at = strstr(text, "packets ");
+	return at ? strtoul(at + strlen("packets "), NULL, 10) : 0;
+}
+
+/* It waits in a bridge's port, and a filter behind that asks who sent it. */
+TEST(a_packet_whose_file_is_closed_is_nobodys)
+{
+	struct tun t = tun_open("port0", IFF_TAP);
+	struct packet p;
+
+	if (!runs("ip link add veth0 type veth peer name veth1 && ip link set veth1 up && "
+		  "tc qdisc add dev veth0 root netem delay 700ms limit 100000 && "
+		  "nft 'add table netdev who; add counter netdev who some; add counter netdev who mine; "
+		  "add chain netdev who in { type filter hook ingress device veth1 priority 0; }; "
+		  "add rule netdev who in ether type 0x88b5 counter name some; "
+		  "add rule netdev who in ether type 0x88b5 meta skuid 0 counter name mine'"))
+		skip("no veth, no netem, or no nft that looks at what an interface brings");
+	bridge("port0", "veth0");
+	/* To one whom the bridge knows: what goes to all is copied, and the copy is nobody's. */
+	run("bridge fdb add 02:00:00:00:00:03 dev veth0 master static");
+	slow_frame(&p);
+
+	expect_eq(must(write(t.fd, p.bytes, p.len)), p.len);
+	eventually(counted("some") == 1);
+	expect_eq(counted("mine"), 1);
+
+	expect_eq(must(write(t.fd, p.bytes, p.len)), p.len);
+	close(t.fd);
+	eventually(counted("some") == 2);
+	expect_eq(counted("mine"), 1);
 }

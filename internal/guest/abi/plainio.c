@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "both.h"
 #include "check.h"
 #include "iface.h"
 #include "packet.h"
@@ -580,4 +581,34 @@ TEST(a_super_packet_without_a_checksum_that_is_none_harms_nobody)
 			expect_eq(errno, EINVAL);
 		tun_close(&t);
 	}
+}
+
+static void without_a_checksum(void)
+{
+	const int kinds[] = { IFF_TUN, IFF_TAP };
+	uint8_t payload[3000] = {};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct tun t = tun_open_up(kinds[i] | IFF_VNET_HDR);
+		struct virtio_net_hdr vnet = { .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+					       .gso_size = 1400 };
+		struct conn c = conn_here(AF_INET);
+		struct packet p, frame = { .len = t.tap ? ETH : 0 };
+		struct iovec iov[2] = { { &vnet, sizeof(vnet) }, { frame.bytes, 0 } };
+
+		segment(&p, &c, TH_ACK, payload, sizeof(payload));
+		if (t.tap) {
+			iface_mac(t.name, frame.bytes);
+			memcpy(frame.bytes + 12, "\x08\x00", 2);
+		}
+		memcpy(frame.bytes + frame.len, p.bytes, p.len);
+		iov[1].iov_len = frame.len += p.len;
+		say("%d", (int)writev(t.fd, iov, 2));
+		tun_close(&t);
+	}
+}
+
+TEST(a_super_packet_without_a_checksum_that_is_one_is_taken_as_on_tun)
+{
+	both(without_a_checksum);
 }

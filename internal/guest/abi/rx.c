@@ -7,6 +7,7 @@
 #include <net/ethernet.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 #include "iface.h"
 #include "packet.h"
 #include "ring.h"
+#include "slow.h"
 
 /* The record holds the packet, and says nothing else of it but the protocol. */
 static void expect_record(struct mytun_rec *rec, const void *packet, size_t len, uint16_t proto)
@@ -507,4 +509,61 @@ TEST(the_kernels_pages_say_what_it_counted)
 	expect_eq(r.rx_prod->reserved, 0);
 	expect_eq(r.tx_cons->reserved, 0);
 	expect_eq(r.rx_prod->flags | r.tx_cons->flags, 0);
+}
+
+/* The tag of a frame of the raw socket, before its protocol. */
+static void with_tag(struct packet *p)
+{
+	memmove(p->bytes + 16, p->bytes + 12, p->len - 12);
+	memcpy(p->bytes + 12, "\x81\x00\x00\x07", 4);
+	p->len += 4;
+}
+
+static void tags_do_not_change_the_hash(int family)
+{
+	uint16_t proto = family == AF_INET ? ETHERTYPE_IP : ETHERTYPE_IPV6;
+	struct tun t = tun_open_up(IFF_TAP);
+	struct ring r = ring_with_hashes(&t);
+	int raw = raw_socket(t.name), vlan;
+	uint32_t last = 0, same = 0;
+	char command[200];
+
+	snprintf(command, sizeof(command),
+		 "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6; "
+		 "ip link add link %s name vlan7 type vlan id 7 && ip link set vlan7 up",
+		 t.name);
+	if (!runs(command))
+		skip("this kernel has no VLANs");
+	vlan = raw_socket("vlan7");
+	for (uint8_t port = 1; port < 9; port++) {
+		struct packet p;
+		uint32_t hash;
+
+		/* The second half without the offload: the stack puts the tag in. */
+		snprintf(command, sizeof(command), "ethtool -K %s txvlan off", t.name);
+		if (port == 5)
+			run(command);
+		packet_inbound(&p, &t, family, "abc", 3);
+		p.bytes[p.len - 3 - 8] = port;
+		packet_finish(&p, t.tap);
+		hash = hash_of(&r, raw, &p, proto);
+		expect_eq(hash_of(&r, vlan, &p, proto), hash);
+		same += hash == last;
+		last = hash;
+		turn_round(&p, &t, family);
+		expect_eq(hash_of(&r, vlan, &p, proto), hash);
+		with_tag(&p);
+		expect_eq(hash_of(&r, raw, &p, ETHERTYPE_VLAN), hash);
+	}
+	expect(same < 3);
+}
+
+TEST(vlan_tags_do_not_change_the_hash_ipv4)
+{
+	tags_do_not_change_the_hash(AF_INET);
+}
+
+TEST(vlan_tags_do_not_change_the_hash_ipv6)
+{
+	tags_do_not_change_the_hash(AF_INET6);
 }

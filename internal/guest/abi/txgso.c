@@ -354,6 +354,26 @@ TEST_WITHIN(60, the_smallest_pieces_of_udp_harm_nobody)
 	smallest_pieces(VIRTIO_NET_HDR_GSO_UDP, 1);
 }
 
+/* With its headers it has more bytes than 16 bits count. */
+TEST(the_longest_of_tcpv6_is_cut_for_a_wire)
+{
+	const size_t len = 65535 - 20, mss = 1400, h = headers(AF_INET6, true);
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_new(t.fd, ring_args(1 << 18)), far;
+	struct conn c = conn_here(AF_INET6);
+	struct packet p;
+
+	far_side(&far);
+	c.to = FAR6;
+	fill(payload, len, 1);
+	segment(&p, &c, TH_ACK, payload, len);
+	super_frame(&r, &p, VIRTIO_NET_HDR_GSO_TCPV6, mss);
+	ring_tx_flush(&r);
+	expect_eq(r.tx_cons->drops, 0);
+	for (size_t at = 0; at < len; ring_rx_done(&far))
+		at += expect_piece(forwarded(&far, IPPROTO_TCP), h, mss, at, len);
+}
+
 /*
  * Frames with VLAN tags, of VLAN 0, which is none and needs no interface of its own, and
  * virtio fields that lie about all that can be lied about: whoever cuts or sums them, on
