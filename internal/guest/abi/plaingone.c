@@ -225,8 +225,10 @@ TEST(a_packet_whose_file_is_closed_is_nobodys)
 
 	if (!runs("ip link add veth0 type veth peer name veth1 && ip link set veth1 up && "
 		  "tc qdisc add dev veth0 root netem delay 700ms limit 100000 && "
-		  "nft 'add table netdev who; add counter netdev who some; add counter netdev who mine; "
-		  "add chain netdev who in { type filter hook ingress device veth1 priority 0; }; "
+		  "nft 'add table netdev who; "
+		  "add counter netdev who some; add counter netdev who mine; "
+		  "add chain netdev who in "
+		  "{ type filter hook ingress device veth1 priority 0; }; "
 		  "add rule netdev who in ether type 0x88b5 counter name some; "
 		  "add rule netdev who in ether type 0x88b5 meta skuid 0 counter name mine'"))
 		skip("no veth, no netem, or no nft that looks at what an interface brings");

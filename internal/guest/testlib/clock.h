@@ -3,7 +3,9 @@
 #ifndef CLOCK_H
 #define CLOCK_H
 
-/* In seconds, from some moment on. That of User-mode Linux stands nearly still while anybody is busy. */
+/* In seconds, from some moment on. That of User-mode Linux stands nearly still while anybody
+ * is busy.
+ */
 double now(void);
 
 /* $LAB_SECONDS, or @usual. */
