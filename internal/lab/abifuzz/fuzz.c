@@ -126,9 +126,6 @@ static void kernel_content(const struct program *p)
 		text = strchr(line, ';');
 		if (!text || line[0] > '6') /* debugging */
 			continue;
-		if (strstr(text, "reached:")) /* in the maze of maze.patch */
-			printf("# %lu programs, %.*s\n", shared->executions,
-			       (int)strcspn(text, "\n") - 1, text + 1);
 		if (of_the_cores(text))
 			continue;
 		for (size_t i = 0; i < ARRAY_SIZE(complaints); i++) {
