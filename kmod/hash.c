@@ -91,17 +91,32 @@ static noinline u32 mytun_hash_dissected(struct sk_buff *skb, u64 seed)
 	return __skb_get_hash_symmetric(skb);
 }
 
+/* The protocol behind the tags of a frame whose network header is there, too; else 0. */
+static __be16 mytun_inner_proto(const struct sk_buff *skb)
+{
+	int at = ETH_HLEN, network = skb_network_offset(skb);
+	const struct vlan_hdr *tag;
+	__be16 proto = skb->protocol;
+	struct vlan_hdr buf;
+
+	for (; at < network && eth_type_vlan(proto); at += sizeof(*tag)) {
+		tag = skb_header_pointer(skb, at, sizeof(buf), &buf);
+		if (!tag)
+			return 0;
+		proto = tag->h_vlan_encapsulated_proto;
+	}
+	return at == network && !eth_type_vlan(proto) ? proto : 0;
+}
+
 /* The same as without tags. The stack has the network header behind those that it put into the
  * Ethernet header itself, but the protocol is theirs.
  */
 static noinline u32 mytun_hash_tagged(const struct mytun_dev *md, struct sk_buff *skb)
 {
-	__be16 tag = skb->protocol, inner;
-	int depth;
+	__be16 tag = skb->protocol, inner = mytun_inner_proto(skb);
 	u32 hash;
 
-	inner = __vlan_get_protocol(skb, tag, &depth);
-	if (!inner || eth_type_vlan(inner) || depth != skb_network_offset(skb))
+	if (!inner)
 		return mytun_hash_dissected(skb, md->hash_seed);
 	skb->protocol = inner;
 	hash = mytun_flow_hash(md, skb);
