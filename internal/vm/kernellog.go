@@ -123,6 +123,9 @@ var coreRaces = regexp.MustCompile(`BUG: KCSAN: data-race in (` + strings.Join([
 	// The state of a NAPI instance is looked at once without a mark, before it is changed atomically.
 	"napi_complete_done / napi_schedule_prep",
 	"napi_schedule_prep / napi_complete_done",
+	// So is that of a queue.
+	"__dev_queue_xmit / netif_tx_wake_queue",
+	"netif_tx_wake_queue / __dev_queue_xmit",
 }, "|") + `)\b`)
 
 // ourRace says whether the module makes one of the two accesses of a report.

@@ -94,6 +94,8 @@ func TestRaces(t *testing.T) {
 		{"far below it", report("a / b", "a", "b", "c", "mytun_poll+0x1/0x2 [mytun]"), 0},
 		{"an interrupt in it", report("a / b", "a", "asm_sysvec_apic_timer_interrupt", "mytun_poll+0x1/0x2 [mytun]"), 0},
 		{"of the core", report("napi_complete_done / napi_schedule_prep", "napi_complete_done", "mytun_poll+0x1/0x2 [mytun]"), 0},
+		{"of the core, a queue's", report("__dev_queue_xmit / netif_tx_wake_queue", "netif_tx_wake_queue", "mytun_senders_go+0x1/0x2 [mytun]"), 0},
+		{"of ours with the core", report("mytun_net_xmit / netif_tx_wake_queue", "netif_tx_wake_queue", "mytun_senders_go+0x1/0x2 [mytun]"), 1},
 		{"two", report("a / b", "mytun_a+0x1/0x2 [mytun]") + report("c / d", "c") + report("e / f", "mytun_e+0x1/0x2 [mytun]"), 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

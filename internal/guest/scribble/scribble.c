@@ -147,6 +147,14 @@ static void one_round(void *arg)
 		fail("%s", tally->found);
 }
 
+static bool all_counted(void)
+{
+	for (int i = 0; i < COUNTS; i++)
+		if (!tally->count[i])
+			return false;
+	return true;
+}
+
 static void rounds(uint64_t *seed, double end)
 {
 	do {
@@ -181,6 +189,7 @@ TEST_WITHIN(1000000, a_program_that_writes_over_all_that_it_shares_harms_nobody)
 	double seconds = lab_seconds(SECONDS);
 	struct leak_figures before, after;
 	uint64_t made;
+	double end;
 
 	foreign_expect_poison();
 	tally_new();
@@ -189,13 +198,16 @@ TEST_WITHIN(1000000, a_program_that_writes_over_all_that_it_shares_harms_nobody)
 	leak_settle();
 	before = leak_figures();
 	made = tally->count[RINGS_MADE];
-	rounds(&seed, now() + seconds * 3 / 4 - ROUND_MS / 1000.0);
+	end = now() + seconds * 3 / 4 - ROUND_MS / 1000.0;
+	rounds(&seed, end);
+	/* The slowest kernels come to the rarest things later. */
+	while (!all_counted() && now() < end + 5 * seconds)
+		rounds(&seed, 0);
 	leak_settle();
 	after = leak_figures();
 	tally_print();
 	/* Who does nothing harms nobody. */
-	for (int i = 0; i < COUNTS; i++)
-		expect(tally->count[i] > 0);
+	expect(all_counted());
 	expect_no_leak_is_reported();
 	/* A round leaves caches as it finds them, more or less. */
 	leak_compare(&before, &after, 350 + (tally->count[RINGS_MADE] - made) / 8);
