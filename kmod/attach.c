@@ -81,8 +81,6 @@ static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
 	rcu_assign_pointer(md->queues[q->index], q);
 	/* Last: whom mytun_select_queue() may choose, the core must know. */
 	WRITE_ONCE(md->numqueues, md->numqueues + 1);
-	/* Who had the index before may have left its senders waiting. */
-	mytun_senders_go(q);
 }
 
 /*
@@ -159,6 +157,8 @@ int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool napi, bool pu
 	/* Last, when the queue is whole: others may find it from here on. */
 	if (publish)
 		rcu_assign_pointer(q->md, md);
+	/* Who had the index before may have left its senders waiting. */
+	mytun_senders_go(q);
 	return 0;
 }
 
@@ -284,7 +284,9 @@ int mytun_queue_enable(struct mytun_queue *q)
 
 	md->numdisabled--;
 	mytun_put_in_service(md, q);
-	/* Who learns flows under its index has the new one. */
+	/* Pairs with the acquire in mytun_in_service(): who learns flows under its index has
+	 * the new one.
+	 */
 	smp_store_release(&q->disabled, false);
 	/* Records may have come while nobody took them, and the program believes that a
 	 * doorbell was rung for them. The barrier is between what we wrote and our look.
@@ -292,6 +294,10 @@ int mytun_queue_enable(struct mytun_queue *q)
 	smp_mb();
 	if (mytun_rings_get(q))
 		mytun_inject_kick(q);
+	/* Who had the index before may have left its senders waiting, and what made room since
+	 * they found the queue went by.
+	 */
+	mytun_senders_go(q);
 	netdev_state_change(md->dev);
 	return 0;
 }

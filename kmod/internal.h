@@ -332,6 +332,13 @@ static inline void mytun_sndbuf_apply(struct mytun_queue *q, const struct mytun_
 	WRITE_ONCE(q->sk.sk_sndbuf, max(md->sndbuf, MYTUN_SNDBUF_MIN));
 }
 
+/* Is an attached queue in service? Its index is valid if it is, and is to be read after this. */
+static inline bool mytun_in_service(const struct mytun_queue *q)
+{
+	/* Pairs with the release in mytun_queue_enable(). */
+	return !smp_load_acquire(&q->disabled);
+}
+
 /* The rings of a queue, or NULL. */
 static inline struct mytun_rings_mem *mytun_rings_get(const struct mytun_queue *q)
 {

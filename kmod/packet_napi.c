@@ -40,7 +40,7 @@ static int mytun_writeq_poll(struct napi_struct *napi, int budget)
 	int work = 0;
 
 	/* Whoever takes it out of service takes up what is there. */
-	if (unlikely(READ_ONCE(q->disabled) || !rcu_access_pointer(q->md))) {
+	if (unlikely(!mytun_in_service(q) || !rcu_access_pointer(q->md))) {
 		napi_complete_done(napi, 0);
 		return 0;
 	}
@@ -105,7 +105,7 @@ int mytun_writeq_add(struct mytun_dev *md, struct mytun_queue *q, struct sk_buff
 
 	if (rcu_access_pointer(q->md) != md)
 		return -EBADFD;
-	if (READ_ONCE(q->disabled))
+	if (!mytun_in_service(q))
 		return -EBUSY;
 	spin_lock(&writeq->lock);
 	__skb_queue_tail(writeq, skb);
@@ -138,8 +138,8 @@ void mytun_writeq_stop(struct mytun_queue *q)
 }
 
 /*
- * Nobody adds any more, and nobody polls: what is there goes up now. Many packets are dropped
- * instead: a program can let any number wait, and others wait for RTNL.
+ * Nobody adds any more, and who polls takes nothing: what is there goes up now. Many packets
+ * are dropped instead: a program can let any number wait, and others wait for RTNL.
  */
 void mytun_writeq_drain(struct mytun_queue *q)
 {

@@ -217,13 +217,12 @@ static void mytun_batch_prepare(const struct mytun_batch *b)
 {
 	struct mytun_queue *q = b->q;
 	struct mytun_dev *md = b->md;
+	/* Only while the queue is in service: its index may be another's by now. */
+	bool learn = mytun_in_service(q) && md->flows && READ_ONCE(md->numqueues) > 1 &&
+		     rcu_access_pointer(q->md) == md;
 	u16 index = READ_ONCE(q->index);
 	struct sk_buff *skb;
-	bool learn;
 
-	/* Only while the queue is in service: its index may be another's by now. */
-	learn = md->flows && READ_ONCE(md->numqueues) > 1 && !READ_ONCE(q->disabled) &&
-		rcu_access_pointer(q->md) == md;
 	list_for_each_entry(skb, &b->skbs, list) {
 		skb_record_rx_queue(skb, index);
 		/* The answer to the first may leave at once. */

@@ -297,7 +297,7 @@ int mytun_ring_tx_poll(struct napi_struct *napi, int budget)
 	struct mytun_ring_tx *tx;
 	int work;
 
-	if (unlikely(READ_ONCE(r->fault) || READ_ONCE(q->disabled) ||
+	if (unlikely(READ_ONCE(r->fault) || !mytun_in_service(q) ||
 		     !rcu_access_pointer(q->md))) {
 		napi_complete_done(napi, 0);
 		return 0;

@@ -615,6 +615,25 @@ TEST(a_queue_that_comes_does_not_wait_for_the_one_that_moved)
 	eventually(ring_rx(&two.r[0]));
 }
 
+TEST(a_file_that_comes_does_not_wait_for_the_queue_that_moved)
+{
+	struct packet p;
+	struct two two;
+	struct tun third;
+	char buf[2000];
+
+	two_open(&two, 1);
+	must(ioctl(two.t[0].fd, MYTUN_IOC_DETACH, 0));
+	third = tun_open(two.t[1].name, IFF_TUN | IFF_MULTI_QUEUE);
+	must(fcntl(third.fd, F_SETFL, O_NONBLOCK));
+	packet_inbound(&p, &third, AF_INET, "f", 1);
+	((struct udphdr *)(p.bytes + sizeof(struct iphdr)))->source = htons(3000);
+	packet_finish(&p, false);
+	must(write(third.fd, p.bytes, p.len));
+	send_to(two.udp, 3000);
+	eventually(read(third.fd, buf, sizeof(buf)) > 0);
+}
+
 /* A queue that leaves for good while it holds has no heirs. */
 TEST(a_persistent_interface_carries_on_with_another_file)
 {
