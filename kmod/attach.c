@@ -106,10 +106,17 @@ static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *
 	netif_set_real_num_tx_queues(md->dev, max(last, 1U));
 	/* Until here what was under way to the moved queue by its old index came to it. */
 	RCU_INIT_POINTER(md->queues[last], NULL);
+	/* And who came to it so may have stopped what nobody wakes by that index any more. */
+	if (moved != q)
+		synchronize_net();
 	if (md->flows)
 		mytun_flows_forget(md->flows, hole, last);
-	/* Those of the queue that left, or of the one that took its place. */
+	/* Those of the queue that left, or of the one that took its place. And by the old index:
+	 * who comes next by that must not find them stopped, and what went back to a discipline,
+	 * and is dropped, must not block it.
+	 */
 	netif_tx_wake_queue(netdev_get_tx_queue(md->dev, hole));
+	netif_tx_wake_queue(netdev_get_tx_queue(md->dev, last));
 	mytun_readq_purge(q);
 	mytun_writeq_drain(q);
 }
@@ -157,8 +164,6 @@ int mytun_attach(struct mytun_dev *md, struct mytun_queue *q, bool napi, bool pu
 	/* Last, when the queue is whole: others may find it from here on. */
 	if (publish)
 		rcu_assign_pointer(q->md, md);
-	/* Who had the index before may have left its senders waiting. */
-	mytun_senders_go(q);
 	return 0;
 }
 
@@ -294,9 +299,7 @@ int mytun_queue_enable(struct mytun_queue *q)
 	smp_mb();
 	if (mytun_rings_get(q))
 		mytun_inject_kick(q);
-	/* Who had the index before may have left its senders waiting, and what made room since
-	 * they found the queue went by.
-	 */
+	/* Senders find it already, and may wait for what made room when it could tell nobody. */
 	mytun_senders_go(q);
 	netdev_state_change(md->dev);
 	return 0;

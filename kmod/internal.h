@@ -339,6 +339,16 @@ static inline bool mytun_in_service(const struct mytun_queue *q)
 	return !smp_load_acquire(&q->disabled);
 }
 
+/* Is the queue in service on that interface? For who may have slept since he found that out. */
+static inline bool mytun_serves(const struct mytun_queue *q, const struct mytun_dev *md)
+{
+	if (rcu_access_pointer(q->md) != md)
+		return false;
+	/* Pairs with the publication in mytun_attach(), which comes after the index. */
+	smp_rmb();
+	return mytun_in_service(q);
+}
+
 /* The rings of a queue, or NULL. */
 static inline struct mytun_rings_mem *mytun_rings_get(const struct mytun_queue *q)
 {

@@ -245,15 +245,14 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 		err = -EIO;
 		goto drop;
 	}
-	serves = mytun_in_service(q);
+	serves = mytun_serves(q, md);
 	index = READ_ONCE(q->index);
 	skb_record_rx_queue(skb, index);
 	/* Before the stack sees the packet: the answer may leave at once. Only while
 	 * the queue is in service: its index may be another's by now, since this
 	 * function may have slept.
 	 */
-	if (md->flows && READ_ONCE(md->numqueues) > 1 && serves &&
-	    rcu_access_pointer(q->md) == md)
+	if (md->flows && READ_ONCE(md->numqueues) > 1 && serves)
 		mytun_flow_learn(md->flows, mytun_flow_hash(md, skb), index);
 	local_bh_disable();
 	err = mytun_packet_deliver(q, md, skb);

@@ -218,8 +218,7 @@ static void mytun_batch_prepare(const struct mytun_batch *b)
 	struct mytun_queue *q = b->q;
 	struct mytun_dev *md = b->md;
 	/* Only while the queue is in service: its index may be another's by now. */
-	bool learn = mytun_in_service(q) && md->flows && READ_ONCE(md->numqueues) > 1 &&
-		     rcu_access_pointer(q->md) == md;
+	bool learn = mytun_serves(q, md) && md->flows && READ_ONCE(md->numqueues) > 1;
 	u16 index = READ_ONCE(q->index);
 	struct sk_buff *skb;
 
