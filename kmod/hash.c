@@ -91,35 +91,48 @@ static noinline u32 mytun_hash_dissected(struct sk_buff *skb, u64 seed)
 	return __skb_get_hash_symmetric(skb);
 }
 
-/* The protocol behind the tags of a frame whose network header is there, too; else 0. */
-static __be16 mytun_inner_proto(const struct sk_buff *skb)
+/* More tags than that nobody needs. */
+#define MYTUN_TAGS_MAX 4
+
+/* What is behind the tags of a frame, which begins at @skb's data; 0: no such thing. */
+static __be16 mytun_behind_tags(const struct sk_buff *skb, int *at)
 {
-	int at = ETH_HLEN, network = skb_network_offset(skb);
 	const struct vlan_hdr *tag;
 	__be16 proto = skb->protocol;
 	struct vlan_hdr buf;
+	int tags;
 
-	for (; at < network && eth_type_vlan(proto); at += sizeof(*tag)) {
-		tag = skb_header_pointer(skb, at, sizeof(buf), &buf);
-		if (!tag)
+	*at = ETH_HLEN;
+	for (tags = 0; eth_type_vlan(proto); tags++) {
+		tag = skb_header_pointer(skb, *at, sizeof(buf), &buf);
+		if (!tag || tags == MYTUN_TAGS_MAX)
 			return 0;
 		proto = tag->h_vlan_encapsulated_proto;
+		*at += sizeof(*tag);
 	}
-	return at == network && !eth_type_vlan(proto) ? proto : 0;
+	return proto;
 }
 
-/* The same as without tags. The stack has the network header behind those that it put into the
- * Ethernet header itself, but the protocol is theirs.
+/*
+ * The same as without tags. The stack may have the network header at the first of them, or behind
+ * those that it put in itself, and packet sockets elsewhere. On the way up, where the Ethernet
+ * header is gone, it is at the first.
  */
 static noinline u32 mytun_hash_tagged(const struct mytun_dev *md, struct sk_buff *skb)
 {
-	__be16 tag = skb->protocol, inner = mytun_inner_proto(skb);
+	__u16 network = skb->network_header;
+	__be16 tag = skb->protocol, inner;
 	u32 hash;
+	bool up = skb_mac_header_was_set(skb) && skb_mac_header(skb) < skb->data;
+	int at;
 
+	inner = up ? 0 : mytun_behind_tags(skb, &at);
 	if (!inner)
 		return mytun_hash_dissected(skb, md->hash_seed);
 	skb->protocol = inner;
+	skb_set_network_header(skb, at);
 	hash = mytun_flow_hash(md, skb);
+	skb->network_header = network;
 	skb->protocol = tag;
 	return hash;
 }
