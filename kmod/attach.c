@@ -294,7 +294,8 @@ int mytun_queue_enable(struct mytun_queue *q)
 	 */
 	smp_store_release(&q->disabled, false);
 	/* Records may have come while nobody took them, and the program believes that a
-	 * doorbell was rung for them. The barrier is between what we wrote and our look.
+	 * doorbell was rung for them. Pairs with the full barriers of napi_schedule_prep() and
+	 * mytun_inject_wake(), behind which who polls looks whether the queue is in service.
 	 */
 	smp_mb();
 	if (mytun_rings_get(q))
