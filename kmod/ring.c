@@ -259,6 +259,8 @@ int mytun_rings_set(struct mytun_queue *q, struct mytun_rings_mem *r)
 	if (q->by_napi)
 		mytun_writeq_stop(q);
 
+	/* For the tracepoints: packets come to the rings before NAPI has the queue. */
+	q->napi.dev = md->dev;
 	/* Pairs with the acquire in mytun_rings_get(): whoever sees the rings sees
 	 * them whole.
 	 */

@@ -2,6 +2,7 @@
 /* The tracepoints: what happened to which queue at which position. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -113,6 +114,33 @@ TEST(wake_ups_and_doorbells_are_traced)
 	must(ring_doorbell(&r));
 	trace_off();
 	expect(traced("mytun_doorbell: dev=%s queue=0 pos=0\n", t.name));
+}
+
+static void *ring_early(void *arg)
+{
+	const struct tun *t = arg;
+
+	while (ioctl(t->fd, MYTUN_IOC_DOORBELL, MYTUN_DOORBELL_TX))
+		if (errno != EINVAL)
+			fail("doorbell: %s", strerrorname(errno));
+	return NULL;
+}
+
+/* They are the queue's before NAPI has it. */
+TEST(what_is_early_for_new_rings_is_traced)
+{
+	trace_on();
+	for (int i = 0; i < 20; i++) {
+		struct tun t = tap_up(0);
+		pthread_t thread;
+
+		pthread_create(&thread, NULL, ring_early, &t);
+		ring_small(t.fd);
+		pthread_join(thread, NULL);
+		expect(traced("mytun_doorbell: dev=%s queue=0 pos=0\n", t.name));
+		tun_close(&t);
+	}
+	trace_off();
 }
 
 TEST(drops_are_traced)
