@@ -84,33 +84,55 @@ static void mytun_put_in_service(struct mytun_dev *md, struct mytun_queue *q)
 }
 
 /*
+ * The last queue takes the place of @q as well as its own, and its flows with it. Its packets
+ * come to it by either index until the caller takes the old one away.
+ */
+static void mytun_move_last(struct mytun_dev *md, struct mytun_queue *q)
+{
+	unsigned int last = md->numqueues - 1;
+	struct mytun_queue *moved = rtnl_dereference(md->queues[last]);
+	u16 hole = q->index;
+
+	rcu_assign_pointer(md->queues[hole], moved);
+	/* Nobody learns a flow of @q's after this, and none of the other's by that index yet. */
+	synchronize_net();
+	mytun_flows_forget(md->flows, hole);
+	WRITE_ONCE(moved->index, hole);
+	/* Nor by the old index after this. */
+	synchronize_net();
+	mytun_flows_rename(md->flows, last, hole);
+}
+
+/*
  * Nobody reaches @q through the interface when this returns, and its NAPI instance
  * takes nothing. The caller has RTNL and has cleared q->md, or set q->disabled.
  */
 static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *q)
 {
 	unsigned int last = md->numqueues - 1;
-	struct mytun_queue *moved;
+	bool moves = q->index != last;
 	u16 hole = q->index;
 
-	moved = rtnl_dereference(md->queues[last]);
-	WRITE_ONCE(moved->index, hole);
-	rcu_assign_pointer(md->queues[hole], moved == q ? NULL : moved);
+	if (moves)
+		mytun_move_last(md, q);
+	else
+		RCU_INIT_POINTER(md->queues[last], NULL);
 	WRITE_ONCE(md->numqueues, last);
-
-	/* After this nobody chooses a queue, or learns a flow, by an old number, and who
+	/* After this nobody chooses a queue, or learns a flow, by the old number, and who
 	 * polls sees that there is nothing to do.
 	 */
 	synchronize_net();
+	if (!moves && md->flows)
+		mytun_flows_forget(md->flows, last);
 	/* The core refuses 0. */
 	netif_set_real_num_tx_queues(md->dev, max(last, 1U));
-	/* Until here what was under way to the moved queue by its old index came to it. */
-	RCU_INIT_POINTER(md->queues[last], NULL);
-	/* And who came to it so may have stopped what nobody wakes by that index any more. */
-	if (moved != q)
+	if (moves) {
+		/* Until here what was under way to the moved queue by its old index came to it.
+		 * Who came so may have stopped what nobody wakes by that index any more.
+		 */
+		RCU_INIT_POINTER(md->queues[last], NULL);
 		synchronize_net();
-	if (md->flows)
-		mytun_flows_forget(md->flows, hole, last);
+	}
 	/* Those of the queue that left, or of the one that took its place. And by the old index:
 	 * who comes next by that must not find them stopped, and what went back to a discipline,
 	 * and is dropped, must not block it.

@@ -92,24 +92,30 @@ int mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int num
 	return -1;
 }
 
-static void mytun_flow_forget(u32 *entry, u16 queue, u16 moved)
-{
-	u32 old = READ_ONCE(*entry);
-
-	if (!(old & MYTUN_FLOW_USED))
-		return;
-	if ((old & MYTUN_FLOW_QUEUE) == queue)
-		WRITE_ONCE(*entry, 0);
-	else if ((old & MYTUN_FLOW_QUEUE) == moved)
-		WRITE_ONCE(*entry, (old & ~MYTUN_FLOW_QUEUE) | queue);
-}
-
-/* @queue left, and what was @moved has its index now. */
-void mytun_flows_forget(struct mytun_flows *flows, u16 queue, u16 moved)
+/* What is learned meanwhile stays. */
+static void mytun_flows_change(struct mytun_flows *flows, u16 queue, bool keep, u16 now)
 {
 	unsigned int i, way;
 
-	for (i = 0; i < ARRAY_SIZE(flows->set); i++)
-		for (way = 0; way < MYTUN_FLOW_WAYS; way++)
-			mytun_flow_forget(&flows->set[i][way], queue, moved);
+	for (i = 0; i < ARRAY_SIZE(flows->set); i++) {
+		for (way = 0; way < MYTUN_FLOW_WAYS; way++) {
+			u32 *entry = &flows->set[i][way];
+			u32 old = READ_ONCE(*entry);
+
+			if ((old & MYTUN_FLOW_USED) && (old & MYTUN_FLOW_QUEUE) == queue)
+				cmpxchg(entry, old, keep ? (old & ~MYTUN_FLOW_QUEUE) | now : 0);
+		}
+	}
+}
+
+/* @queue left. */
+void mytun_flows_forget(struct mytun_flows *flows, u16 queue)
+{
+	mytun_flows_change(flows, queue, false, 0);
+}
+
+/* What was @queue has the index @now. */
+void mytun_flows_rename(struct mytun_flows *flows, u16 queue, u16 now)
+{
+	mytun_flows_change(flows, queue, true, now);
 }

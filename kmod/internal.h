@@ -560,7 +560,8 @@ struct mytun_flows *mytun_flows_alloc(void);
 void mytun_flows_free(struct mytun_flows *flows);
 void mytun_flow_learn(struct mytun_flows *flows, u32 hash, u16 queue);
 int mytun_flow_queue(const struct mytun_flows *flows, u32 hash, unsigned int numqueues);
-void mytun_flows_forget(struct mytun_flows *flows, u16 queue, u16 moved);
+void mytun_flows_forget(struct mytun_flows *flows, u16 queue);
+void mytun_flows_rename(struct mytun_flows *flows, u16 queue, u16 now);
 
 /* frag.c */
 void *mytun_frag_alloc(struct mytun_frags *f, unsigned int size);

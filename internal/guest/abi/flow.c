@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -95,6 +96,56 @@ TEST(a_flow_follows_its_queue_to_another_index)
 	must(ioctl(f.t[0].fd, TUNSETQUEUE, &off));
 	for (uint16_t i = 0; i < FLOWS; i++)
 		expect_eq(answered_on(&f, 3000 + i), 2);
+}
+
+struct talk {
+	struct flows f;
+	bool over;
+};
+
+/* The program goes on to send all flows on the last queue, and the host answers each again and
+ * again.
+ */
+static void *talk(void *arg)
+{
+	struct talk *k = arg;
+
+	for (uint16_t i = 0; !__atomic_load_n(&k->over, __ATOMIC_RELAXED); i++) {
+		flow_sent(&k->f, 2, 3000 + i % FLOWS);
+		for (uint16_t j = 0; j < 8; j++)
+			answer(&k->f, 3000 + (i * 8 + j) % FLOWS);
+		ring_rx_drain(&k->f.r[2]);
+	}
+	return NULL;
+}
+
+TEST_WITHIN(60, flows_stay_on_a_queue_while_it_moves)
+{
+	struct ifreq off = { .ifr_flags = IFF_DETACH_QUEUE };
+	struct ifreq on = { .ifr_flags = IFF_ATTACH_QUEUE };
+	struct talk k = {};
+	pthread_t thread;
+
+	flows_open(&k.f, 3);
+	for (int round = 0; round < 10; round++) {
+		for (uint16_t i = 0; i < FLOWS; i++)
+			flow_sent(&k.f, 2, 3000 + i);
+		k.over = false;
+		pthread_create(&thread, NULL, talk, &k);
+		sleep_ms(5);
+		/* The last takes the first's place. */
+		must(ioctl(k.f.t[0].fd, TUNSETQUEUE, &off));
+		sleep_ms(5);
+		__atomic_store_n(&k.over, true, __ATOMIC_RELAXED);
+		pthread_join(thread, NULL);
+		expect_eq(ring_rx_drain(&k.f.r[0]), 0);
+		expect_eq(ring_rx_drain(&k.f.r[1]), 0);
+		/* And becomes the last again. */
+		must(ioctl(k.f.t[0].fd, TUNSETQUEUE, &on));
+		must(ioctl(k.f.t[2].fd, TUNSETQUEUE, &off));
+		must(ioctl(k.f.t[2].fd, TUNSETQUEUE, &on));
+	}
+	expect_eq(iface_stats(k.f.t[0].name).tx_dropped, 0);
 }
 
 TEST(flows_of_a_queue_that_left_are_spread)
