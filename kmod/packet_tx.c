@@ -196,8 +196,6 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 	struct tun_pi pi = {};
 	struct sk_buff *skb;
 	u32 hdr_len;
-	bool serves;
-	u16 index;
 	int err;
 
 	err = mytun_get_headers(md, from, &pi, &vnet, &hdr_len);
@@ -245,15 +243,17 @@ static ssize_t mytun_get_user(struct mytun_queue *q, struct mytun_dev *md,
 		err = -EIO;
 		goto drop;
 	}
-	serves = mytun_serves(q, md);
-	index = READ_ONCE(q->index);
-	skb_record_rx_queue(skb, index);
-	/* Before the stack sees the packet: the answer may leave at once. Only while
-	 * the queue is in service: its index may be another's by now, since this
-	 * function may have slept.
+	/* Only while the queue is in service: its index may be another's by now, or of another
+	 * interface, since this function may have slept.
 	 */
-	if (md->flows && READ_ONCE(md->numqueues) > 1 && serves)
-		mytun_flow_learn(md->flows, mytun_flow_hash(md, skb), index);
+	if (mytun_serves(q, md)) {
+		u16 index = READ_ONCE(q->index);
+
+		skb_record_rx_queue(skb, index);
+		/* Before the stack sees the packet: the answer may leave at once. */
+		if (md->flows && READ_ONCE(md->numqueues) > 1)
+			mytun_flow_learn(md->flows, mytun_flow_hash(md, skb), index);
+	}
 	local_bh_disable();
 	err = mytun_packet_deliver(q, md, skb);
 	local_bh_enable();

@@ -149,6 +149,11 @@ static ssize_t mytun_records_fill(struct mytun_queue *q, struct mytun_dev *md,
 	ssize_t filled = 0, ret;
 
 	do {
+		/* Who has left, or is on another by now, keeps it no longer than that. */
+		if (rcu_access_pointer(q->md) != md) {
+			ret = -EBADFD;
+			break;
+		}
 		ret = mytun_record_read(q, md, to);
 		if (ret > 0)
 			filled += ret;
@@ -217,11 +222,15 @@ static void mytun_batch_prepare(const struct mytun_batch *b)
 {
 	struct mytun_queue *q = b->q;
 	struct mytun_dev *md = b->md;
-	/* Only while the queue is in service: its index may be another's by now. */
-	bool learn = mytun_serves(q, md) && md->flows && READ_ONCE(md->numqueues) > 1;
-	u16 index = READ_ONCE(q->index);
 	struct sk_buff *skb;
+	bool learn;
+	u16 index;
 
+	/* Its index may be another's by now, or of another interface. */
+	if (!mytun_serves(q, md))
+		return;
+	learn = md->flows && READ_ONCE(md->numqueues) > 1;
+	index = READ_ONCE(q->index);
 	list_for_each_entry(skb, &b->skbs, list) {
 		skb_record_rx_queue(skb, index);
 		/* The answer to the first may leave at once. */
@@ -397,6 +406,11 @@ ssize_t mytun_records_write(struct mytun_queue *q, struct mytun_dev *md,
 	ssize_t taken = 0, ret = 0;
 
 	while (iov_iter_count(from) && !fatal_signal_pending(current)) {
+		/* Also records without a packet keep the interface. */
+		if (rcu_access_pointer(q->md) != md) {
+			ret = -EBADFD;
+			break;
+		}
 		ret = mytun_record_write(&b, from, patience);
 		if (ret < 0)
 			break;

@@ -3,7 +3,9 @@
  * memory, or for the CPU.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -22,6 +24,18 @@
 #include "packet.h"
 #include "records.h"
 #include "ring.h"
+
+/* A packet leaves by an interface that may have no address. */
+static void packet_out(const char *name)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons(0x0800),
+				  .sll_ifindex = iface_index(name) };
+	int fd = must(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+
+	must(sendto(fd, "out", 3, 0, (struct sockaddr *)&to, sizeof(to)));
+	close(fd);
+}
 
 /* An interface that stays when its file leaves it: nobody has to wait for the call to end. */
 static struct tun stays(const char *name, int flags)
@@ -100,6 +114,137 @@ TEST(a_record_is_not_of_the_interface_that_its_file_moves_to)
 	pthread_join(thread, NULL);
 	expect_eq(iface_stats("first0").rx_dropped, 1);
 	expect_nothing_came(udp, "other0");
+	iface_del("first0");
+}
+
+enum {
+	MANY = 6
+};
+
+/* To a queue whose number the first interface does not have. */
+static void move_among_many(void *arg)
+{
+	struct tun *t = arg;
+	struct ifreq ifr;
+
+	leave(t);
+	for (int i = 1; i < MANY; i++)
+		tun_open("many0", IFF_TUN | IFF_MULTI_QUEUE);
+	must(tun_set_iff(t->fd, "many0", IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE, &ifr));
+}
+
+/* A socket for what comes by each receive queue of an interface; the first is for what comes by
+ * none that is known.
+ */
+static void listen_by_queue(int fds[MANY + 1], const char *name)
+{
+	struct sockaddr_ll from = { .sll_family = AF_PACKET,
+				    .sll_protocol = htons(0x0800),
+				    .sll_ifindex = iface_index(name) };
+	uint32_t by_queue = 1 | PACKET_FANOUT_QM << 16;
+
+	for (int i = 0; i <= MANY; i++) {
+		fds[i] = must(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+		must(bind(fds[i], (struct sockaddr *)&from, sizeof(from)));
+		must(setsockopt(fds[i], SOL_PACKET, PACKET_FANOUT, &by_queue, sizeof(by_queue)));
+	}
+}
+
+static void no_number_of_another(bool records)
+{
+	struct tun t = stays("first0", IFF_TUN | IFF_MULTI_QUEUE);
+	struct fetched f = { .change = move_among_many, .arg = &t };
+	int fds[MANY + 1];
+	static struct records r;
+	struct packet p;
+	struct iovec iov[2];
+	pthread_t thread;
+	ssize_t len;
+	char byte;
+
+	tun_open("first0", IFF_TUN | IFF_MULTI_QUEUE);
+	if (records)
+		records_on(t.fd);
+	listen_by_queue(fds, "first0");
+	packet_inbound(&p, &t, AF_INET, "late", 4);
+	records_clear(&r);
+	records_add(&r, &p);
+	iov[0] = (struct iovec){ records ? (void *)r.bytes : p.bytes, records ? r.len : 20 };
+	f.packet = records ? r.bytes : p.bytes + 20;
+	f.len = records ? r.len : p.len - 20;
+	thread = fetch_later(&f);
+	iov[1] = (struct iovec){ f.page, f.len };
+	/* The second record is not consumed. */
+	len = must(writev(t.fd, iov, 2));
+	expect_eq(len, records ? r.len : p.len);
+	pthread_join(thread, NULL);
+	eventually(iface_stats("first0").rx_packets == 1);
+	eventually(recv(fds[0], &byte, 1, MSG_DONTWAIT) == 1);
+	for (int i = 1; i <= MANY; i++)
+		expect_errno(recv(fds[i], &byte, 1, MSG_DONTWAIT), EAGAIN);
+	iface_del("first0");
+}
+
+TEST(a_packet_has_no_queue_of_the_interface_that_its_file_moves_to)
+{
+	no_number_of_another(false);
+}
+
+TEST(a_record_has_no_queue_of_the_interface_that_its_file_moves_to)
+{
+	no_number_of_another(true);
+}
+
+/* Those that carry nothing, too, keep the interface as long as they take. */
+TEST(records_after_its_file_has_left_are_not_taken)
+{
+	struct tun t = stays("first0", IFF_TUN);
+	struct mytun_rec skipped[8];
+	struct fetched f = {
+		.packet = skipped, .len = sizeof(skipped), .change = leave, .arg = &t
+	};
+	pthread_t thread;
+
+	records_on(t.fd);
+	for (size_t i = 0; i < ARRAY_SIZE(skipped); i++)
+		skipped[i] = (struct mytun_rec){ .size = sizeof(*skipped),
+						 .flags = MYTUN_REC_F_SKIP };
+	thread = fetch_later(&f);
+	/* The one that it was at when its page came. */
+	expect_eq(must(write(t.fd, f.page, f.len)), sizeof(*skipped));
+	pthread_join(thread, NULL);
+	iface_del("first0");
+}
+
+/* Packets wait on the other interface when the page comes. */
+static void move_to_packets(void *arg)
+{
+	struct tun *t = arg;
+	struct ifreq ifr;
+
+	leave(t);
+	must(tun_set_iff(t->fd, "other0", IFF_TUN | IFF_NO_PI, &ifr));
+	iface_up_bare("other0");
+	for (int i = 0; i < 3; i++)
+		packet_out("other0");
+}
+
+TEST(a_read_takes_none_of_the_interface_that_its_file_moves_to)
+{
+	struct tun t = stays("first0", IFF_TUN);
+	struct fetched f = {
+		.packet = "", .len = 1, .change = move_to_packets, .arg = &t
+	};
+	pthread_t thread;
+
+	records_on(t.fd);
+	packet_out("first0");
+	thread = fetch_later(&f);
+	expect_errno(read(t.fd, f.page, 4096), EBADFD);
+	pthread_join(thread, NULL);
+	expect_eq(iface_stats("first0").tx_packets, 0);
+	expect_eq(iface_stats("first0").tx_dropped, 1);
+	expect_eq(iface_stats("other0").tx_dropped, 0);
 	iface_del("first0");
 }
 
