@@ -158,8 +158,11 @@ static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 	if (queue >= 0)
 		return queue;
 	/* A flow that the program has not sent yet: as the administrator says. */
-	if (unlikely(mytun_dev_has_xps(dev)))
-		return netdev_pick_tx(dev, skb, sb_dev);
+	if (unlikely(mytun_dev_has_xps(dev))) {
+		queue = netdev_pick_tx(dev, skb, sb_dev);
+		if (queue < n) /* not one that is only about to come */
+			return queue;
+	}
 	return reciprocal_scale(hash, n);
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* Where packets are processed: RPS, RFS and XPS, as on a NIC. */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -177,6 +179,59 @@ TEST(xps_chooses_the_queue_of_an_unknown_flow)
 	queue_knob(&t, "tx-1/xps_cpus", "0");
 	n = arrive_on_the_second(&rt, &ru, 0);
 	expect(n > 3 && n < 27);
+}
+
+struct spread {
+	bool over;
+	unsigned int sent;
+};
+
+/* Unknown flows, one after the other: their hash is their socket's. */
+static void *spread(void *arg)
+{
+	struct spread *s = arg;
+	struct sockaddr_in to = { .sin_family = AF_INET };
+
+	inet_pton(AF_INET, THERE4, &to.sin_addr);
+	for (; !__atomic_load_n(&s->over, __ATOMIC_RELAXED); s->sent++) {
+		int udp = must(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+
+		to.sin_port = htons(2000 + s->sent % 50000);
+		must(connect(udp, (struct sockaddr *)&to, sizeof(to)));
+		must(send(udp, "", 0, 0));
+		close(udp);
+	}
+	return NULL;
+}
+
+/* The core knows a queue before it can take packets, and a map of some other queue's makes the core
+ * choose among all that it knows.
+ */
+TEST_WITHIN(60, a_queue_that_comes_costs_no_packet_where_xps_is_set)
+{
+	struct tun t[32] = { tun_open_up(IFF_TUN | IFF_MULTI_QUEUE) };
+	struct spread s = {};
+	struct rtnl_link_stats64 stats;
+	pthread_t thread;
+
+	two_cpus();
+	sysfs_here();
+	t[1] = tun_open(t[0].name, IFF_TUN | IFF_MULTI_QUEUE);
+	ring_new(t[0].fd, ring_args(1 << 24));
+	ring_new(t[1].fd, ring_args(1 << 24));
+	queue_knob(&t[0], "tx-1/xps_cpus", "2");
+	/* Nobody reads the others. */
+	must(iface_set_txqueuelen(t[0].name, 10000));
+	pin(0);
+	pthread_create(&thread, NULL, spread, &s);
+	for (size_t i = 2; i < ARRAY_SIZE(t); i++)
+		t[i] = tun_open(t[0].name, IFF_TUN | IFF_MULTI_QUEUE);
+	s.over = true;
+	pthread_join(thread, NULL);
+	stats = iface_stats(t[0].name);
+	printf("# %u packets sent, %llu dropped\n", s.sent, (unsigned long long)stats.tx_dropped);
+	expect(s.sent > 100);
+	expect_eq(stats.tx_dropped, 0);
 }
 
 TEST(xps_does_not_move_a_flow_that_the_program_sends)
