@@ -40,7 +40,7 @@ test: deps ## all tests, on this machine and in virtual machines; counts them at
 	@internal/check/run static host guest lab bench
 
 .PHONY: test-debug
-test-debug: deps ## what is slow: every kernel, races, long stress, fuzzers, models; an hour and more
+test-debug: deps ## what is slow: every kernel, races, long stress, fuzzers, models; two to three hours on two CPUs
 	@$(VM) deps -fuzz
 	@$(VM) deps -model
 	@KERNELS=all internal/check/run guest debug

@@ -12,7 +12,8 @@ exec >"$results/bench.lines"
 # lies otherwise, which is worth a percent.
 if "$VM" run -q -icount -go internal/bench -go example/vpn -out "$results/bench" -timeout 20m -- \
 	bench "${BUDGETED[@]}" 2>"$results/bench.log"; then
-	go run -C internal/bench ./report -budget budget.txt "$results/bench/out/figures.jsonl" || true
+	go run -C internal/bench ./report -budget budget.txt "$results/bench/out/figures.jsonl" ||
+		grep -q '^not ok' "$results/bench.lines" || echo "not ok bench: there is no report"
 else
 	echo "not ok bench: it could not be run"
 	sed 's/^/# /' "$results/bench.log"

@@ -9,7 +9,7 @@ exec >"$results/debug.lines"
 export LAB_SECONDS=${LAB_SECONDS:-60}
 
 # Those in which several threads meet.
-MEETING='^stress/ ^recordstress/ ^injectstress/ ^mistakering/ ^mistakelife/ ^life/ ^eventfd/ ^between/'
+MEETING='^stress/ ^recordstress/ ^injectstress/ ^mistakering/ ^mistakelife/ ^life/ ^eventfd/ ^between/ ^backpressure/a_sender ^inject/changes ^plainnapi/ ^napi/threads ^hostile/offloads ^filter/a_program ^flow/flows_stay ^trace/what'
 
 # an_eighth: a part of the other sections of abi, of each commit another: whole it takes hours there.
 an_eighth() {

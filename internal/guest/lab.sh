@@ -11,6 +11,13 @@ to_log() { # to_log FILE: line by line, in the words that the host knows
 	done <"$1"
 }
 
+# What watches without a word is dead, or was never on.
+off() { echo "<3>lab: BUG: $1 is off" >/dev/kmsg; }
+case $MYTUN_LAB in
+kcsan) grep -q '^enabled: 1' /sys/kernel/debug/kcsan || off KCSAN ;;
+*) [ -e /sys/kernel/debug/kmemleak ] || off kmemleak ;;
+esac
+
 # An object is reported that two scans in a row found unreferenced and unchanged, and that is some
 # seconds old.
 if [ -e /sys/kernel/debug/kmemleak ]; then

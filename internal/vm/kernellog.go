@@ -22,7 +22,7 @@ var complaint = regexp.MustCompile(`\bBUG\b|WARNING:|\bKASAN\b|\bKCSAN\b|\bKFENC
 	`general protection|invalid opcode|unable to handle|INFO: task|rcu.*stall|ODEBUG|possible circular|` +
 	`suspicious RCU|bad unlock|still held|unregister_netdevice: waiting|page allocation failure|Out of memory|` +
 	`\bcorruption\b|single bit error|Dead loop on virtual device|asks to queue packet|cannot create duplicate|tried to init an initialized|entered softirq|double free|scheduling while atomic|[Bb]ad page|usercopy: Kernel|` +
-	`turning off the locking correctness validator|unreferenced object|sleeping function called`)
+	`turning off the locking correctness validator|unreferenced object|sleeping function called|NOHZ.*softirq.*pending|hw csum failure`)
 
 // A kernelLog keeps what a kernel prints: in a file, on the terminal if wanted, and in memory.
 type kernelLog struct {

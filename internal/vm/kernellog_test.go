@@ -25,6 +25,9 @@ func TestComplaints(t *testing.T) {
 		"[    1.0] unregister_netdevice: waiting for tun0 to become free. Usage count = 2",
 		"[    1.0] Kernel panic - not syncing: Fatal exception",
 		"[    1.0] ODEBUG: free active (active state 0) object type: timer_list",
+		"[    1.0] NOHZ tick-stop error: local softirq work is pending, handler #08!!!",
+		"[    1.0] NOHZ tick-stop error: Non-RCU local softirq work is pending, handler #08!!!",
+		"[    1.0] tun0: hw csum failure",
 	} {
 		if got := findComplaints("[    0.5] fine\n" + line + "\n[    2.0] trace\n"); len(got) != 1 || !strings.HasPrefix(got[0], line) {
 			t.Errorf("%q: found %q", line, got)

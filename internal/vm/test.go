@@ -166,7 +166,7 @@ func cmdTest(args []string) error {
 }
 
 // testSettings are the environment variables by which test programs are told to do more, or to repeat
-// what they did: doc/testing.md.
+// what they did: the head of each program says which.
 var testSettings = []string{"LAB_SECONDS", "LOAD_PACKETS", "SEED", "LAB_SEED", "ROUNDS"}
 
 // reportMissing writes to the directory results that a thing which tests use cannot be had any more.

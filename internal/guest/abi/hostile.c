@@ -10,6 +10,7 @@
 #include <netinet/udp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,21 +153,26 @@ static void *offload_toggle(void *arg)
 {
 	struct tun *t = arg;
 
+	/* A turn for the sender with either, where there is one CPU. */
 	while (!__atomic_load_n(&offload_stop, __ATOMIC_RELAXED)) {
 		must(ioctl(t->fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO6));
+		sched_yield();
 		must(ioctl(t->fd, TUNSETOFFLOAD, 0));
+		sched_yield();
 	}
 	return NULL;
 }
 
-/* A TCP super-packet with many IPv6 extension headers, which cannot be cut. */
+#define EXTENDED_PIECES 3
+
+/* A TCP super-packet with many IPv6 extension headers, which the module does not cut. */
 static void extended(struct super *s)
 {
 	enum {
 		EXTENSIONS = 10,
 		EACH = 24,
 		MSS = 1000,
-		PAYLOAD = 3000
+		PAYLOAD = EXTENDED_PIECES * MSS
 	};
 	uint8_t *p = s->bytes, *e = p + 40, *th = e + EXTENSIONS * EACH;
 	unsigned int rest = EXTENSIONS * EACH + 20 + PAYLOAD;
@@ -198,15 +204,30 @@ static void extended(struct super *s)
 	s->vnet.csum_offset = 16;
 }
 
+/* Consumes a record. Return: bytes of the packet; 0: there is none. */
+static ssize_t next_record(struct ring *r)
+{
+	struct mytun_rec *rec = ring_rx(r);
+	ssize_t len = rec ? rec->len : 0;
+
+	if (rec)
+		ring_rx_done(r);
+	return len;
+}
+
 /* What is taken whole when the packet is sent, and not any more a moment later. */
 static void offload_race(bool rings)
 {
 	struct tun t = tun_open("", IFF_TUN);
 	struct mytun_rings g = ring_args(1 << 17);
-	unsigned int left = rounds(60000, 6000);
+	const unsigned int sent = rounds(60000, 6000);
+	unsigned int whole = 0, pieces = 0;
+	static uint8_t into[70000];
+	struct rtnl_link_stats64 stats;
 	static struct super s;
 	struct ring r = {};
 	pthread_t thread;
+	ssize_t len;
 	int fd;
 
 	g.flags = MYTUN_RINGS_F_HASH;
@@ -217,16 +238,24 @@ static void offload_race(bool rings)
 	fd = super_socket(t.name);
 	extended(&s);
 	pthread_create(&thread, NULL, offload_toggle, &t);
-	while (left--) {
+	for (unsigned int i = 0; i < sent; i++) {
 		super_send(fd, t.name, &s);
-		if (rings)
-			ring_rx_drain(&r);
-		else
-			while (read(t.fd, s.bytes + 70000, 5000) > 0)
-				continue;
+		while ((len = rings ? next_record(&r) : read(t.fd, into, sizeof(into))) > 0)
+			*(len == s.len ? &whole : &pieces) += 1;
+		if (i % 16 == 0)
+			sched_yield();
 	}
-	offload_stop = true;
+	__atomic_store_n(&offload_stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
+
+	/* Some came whole, some the core cut, and the others were dropped, and counted. */
+	stats = iface_stats(t.name);
+	printf("# %u packets sent, %u came whole, %u pieces, %llu dropped\n", sent, whole, pieces,
+	       (unsigned long long)stats.tx_dropped);
+	expect_eq(stats.tx_packets, whole + pieces);
+	expect_eq(pieces % EXTENDED_PIECES, 0);
+	expect_eq(whole + pieces / EXTENDED_PIECES + stats.tx_dropped, sent);
+	expect(whole && pieces);
 }
 
 TEST_WITHIN(120, offloads_change_under_a_super_packet_for_a_ring)

@@ -494,6 +494,7 @@ TEST(a_killed_process_leaves_nothing)
 		struct uring u;
 		struct tun t;
 		char buf[100];
+		int status;
 		pid_t pid = must(fork());
 
 		if (!pid) {
@@ -503,7 +504,8 @@ TEST(a_killed_process_leaves_nothing)
 			uring_submit(&u, poll_add(t.fd, POLLIN, true), 2);
 			raise(SIGKILL);
 		}
-		must(waitpid(pid, NULL, 0));
+		must(waitpid(pid, &status, 0));
+		expect(WIFSIGNALED(status));
 		eventually(!iface_exists("tun0"));
 	}
 }

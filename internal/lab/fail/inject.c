@@ -152,11 +152,8 @@ static void wait_idle(pid_t pid)
 /* In another process, since a view of /sys without debugfs is of no use here. */
 static void set_threaded(void *arg)
 {
-	char path[64];
-
 	sysfs_here();
-	snprintf(path, sizeof(path), "/sys/class/net/%s/threaded", (char *)arg);
-	must(write_file(path, "1"));
+	iface_knob(arg, "threaded", "1");
 }
 
 /* A thread of the kernel's whose name begins with @names consumes the ring. */

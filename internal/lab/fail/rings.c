@@ -17,25 +17,12 @@
 #include "carry.h"
 #include "check.h"
 #include "iface.h"
+#include "leak.h"
 #include "nth.h"
 #include "state.h"
 
 /* Pages enough that some are had before one fails, and few enough to try each. */
 #define RING_SIZE (1 << 14)
-
-static long vmaps(void)
-{
-	long n = 0;
-	char line[256];
-	FILE *list = fopen("/proc/vmallocinfo", "r");
-
-	if (!list)
-		fail("/proc/vmallocinfo: %s", strerrorname(errno));
-	while (fgets(line, sizeof(line), list))
-		n += strstr(line, "mytun") && strstr(line, "vmap");
-	fclose(list);
-	return n;
-}
 
 static void rings(const char *what, int flags)
 {
@@ -44,24 +31,24 @@ static void rings(const char *what, int flags)
 	while (fail_next(&f)) {
 		struct tun t = tun_open("ring0", flags);
 		struct ring r = { .fd = t.fd, .g = ring_args(RING_SIZE) };
-		long before = vmaps();
+		long before = leak_figures().vmaps;
 
 		must(fcntl(t.fd, F_SETFL, O_NONBLOCK));
 		iface_up_bare(t.name);
 		under(&f, ioctl(t.fd, MYTUN_IOC_RINGS, &r.g));
 		if (!fail_done(&f, ENOMEM, EFAULT)) {
 			/* It is a plain file as before, and can have others. */
-			expect_eq(vmaps(), before);
+			expect_eq(leak_figures().vmaps, before);
 			carry_plain(&t);
 			r.g = ring_args(2 * RING_SIZE);
 			must(ioctl(t.fd, MYTUN_IOC_RINGS, &r.g));
 		}
-		expect_eq(vmaps(), before + 1);
+		expect_eq(leak_figures().vmaps, before + 1);
 		must((intptr_t)ring_map(&r));
 		carry_ring(&t, &r);
 		ring_unmap(&r);
 		tun_close(&t);
-		eventually(vmaps() == before);
+		eventually(leak_figures().vmaps == before);
 	}
 }
 
