@@ -49,13 +49,15 @@ static u32 mytun_hold_need(const struct mytun_ring_rx *rx, const struct sk_buff 
 	return min_t(u64, need, rx->size);
 }
 
-/* Free bytes. When the program lies, enough: it must be found out, not waited for. */
-static u32 mytun_hold_room(const struct mytun_rings_mem *r)
+/* Free bytes of a ring that is filled up to @pos. When the program lies, enough: it must be
+ * found out, not waited for.
+ */
+static u32 mytun_hold_room(const struct mytun_rings_mem *r, u32 pos)
 {
 	const struct mytun_ring_rx *rx = &r->rx;
 	u32 used;
 
-	used = READ_ONCE(rx->pos) - smp_load_acquire(&rx->cons_page->pos);
+	used = pos - smp_load_acquire(&rx->cons_page->pos);
 	if (unlikely(READ_ONCE(r->fault) || used > rx->size))
 		return U32_MAX;
 	return rx->size - used;
@@ -66,13 +68,13 @@ static bool mytun_ring_hold(struct mytun_queue *q, struct mytun_rings_mem *r,
 {
 	struct mytun_ring_rx *rx = &r->rx;
 	u32 low = min(rx->size / 4, MYTUN_HOLD_LOW);
-	u32 goal, room, pos;
+	u32 pos = READ_ONCE(rx->pos);
+	u32 goal;
 
-	if (likely(mytun_hold_room(r) >= need + low))
+	if (likely(mytun_hold_room(r, pos) >= need + low))
 		return false;
 
 	goal = max(need, rx->size / 2);
-	pos = READ_ONCE(rx->pos);
 	netif_tx_stop_queue(txq);
 	/* Whoever sees this and rings finds the queue stopped. */
 	smp_store_release(&rx->prod_page->event, pos - rx->size + goal - 1);
@@ -83,11 +85,12 @@ static bool mytun_ring_hold(struct mytun_queue *q, struct mytun_rings_mem *r,
 	 * the event field, and with that of mytun_senders_go().
 	 */
 	smp_mb();
-	room = mytun_hold_room(r);
-	if (room < goal)
-		return room < need;
-	netif_tx_wake_queue(txq);
-	return false;
+	/* By the same position as the event: senders that no queue holds may have gone on, and
+	 * the program be beyond an event for which there is less room now than was asked for.
+	 */
+	if (mytun_hold_room(r, pos) >= goal)
+		netif_tx_wake_queue(txq);
+	return mytun_hold_room(r, READ_ONCE(rx->pos)) < need;
 }
 
 /* What a packet becomes on its way to read(2). */
