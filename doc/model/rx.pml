@@ -16,6 +16,8 @@
  *            how the program waits: for an eventfd; in poll(2); the same without
  *            MYTUN_RINGS_F_EVENT_IDX
  *   HOLD     MYTUN_MODE_F_BACKPRESSURE: a CPU that finds no room waits for it; 1 CPU
+ *   BYPASS   with HOLD, of 2 CPUs the second waits for nothing, as who goes around the discipline,
+ *            and sends so many
  *
  * All other threads can run between "atomic" blocks. Within one are only steps whose order
  * nobody can tell: loads, then at most one barrier or lock, then stores. (Loads may be as
@@ -56,8 +58,11 @@ c_decl {
 #ifdef HOLD
 		PROD_EVENT,
 #endif
+#if !defined(WAIT_EVENTFD) || defined(BYPASS)
+		RX_POS,
+#endif
 #ifndef WAIT_EVENTFD
-		RX_POS, WAITERS,
+		WAITERS,
 #endif
 		SIZE_0, DATA_0 = SIZE_0 + RING, MEM_LOCATIONS = DATA_0 + RING
 	};
@@ -74,6 +79,8 @@ c_decl {
 #endif
 #ifndef WAIT_EVENTFD
 		[WAITERS] = KERNEL, [RX_POS] = PROGRAM,
+#elif defined(BYPASS)
+		[RX_POS] = KERNEL,
 #endif
 		[SIZE_0 ... MEM_LOCATIONS - 1] = PROGRAM,
 	};
@@ -160,11 +167,37 @@ inline wake_if_wanted()
 	}
 }
 
+/* mytun_hold_room(): by the position that there is, or, where others move it, by one that may
+ * be old. The program may be beyond that, which is room enough.
+ */
+#ifdef BYPASS
+#define HOLD_POS(pos) atomic { LOAD(Pcpu->c, RX_POS, RELAXED); pos = got[c]; got[c] = 0 }
+#define HOLD_ROOM(pos) \
+	atomic { \
+		LOAD(Pcpu->c, CONS_POS, ACQUIRE); \
+		room = (POS(pos - got[c]) > RING -> RING : RING - POS(pos - got[c])); \
+		got[c] = 0 \
+	}
+#define HELD_POS Pcpu->pos
+#else
+#define HOLD_POS(pos)
+#define HOLD_ROOM(pos) \
+	LOAD(Pcpu->c, CONS_POS, ACQUIRE); \
+	room = RING - POS(rx_pos - got[c]); \
+	got[c] = 0
+#define HELD_POS now.rx_pos
+#endif
+
 proctype cpu(byte c)
 {
 	byte size, count, need, start, at, i;
 	byte room, goal;
-#ifdef SENDS
+#ifdef BYPASS
+	byte pos; /* rx->pos, as mytun_ring_hold() has read it */
+#endif
+#ifdef BYPASS
+	byte sends = (c == 1 -> BYPASS : SENDS);
+#elif defined(SENDS)
 	byte sends = SENDS;
 #endif
 
@@ -178,14 +211,19 @@ proctype cpu(byte c)
 		need = size * count
 	   }
 
+#ifdef BYPASS
+	   if
+	   :: c == 1 -> goto send
+	   :: else
+	   fi;
+#endif
 #ifdef HOLD
 hold:
 	   /* The queueing discipline sends when its queue is not stopped. mytun_ring_hold(): */
 	   atomic { !stopped -> TAKE(Pcpu->c, TXQ) }
+	   HOLD_POS(pos);
 	   atomic {
-		LOAD(Pcpu->c, CONS_POS, ACQUIRE);
-		room = RING - POS(rx_pos - got[c]);
-		got[c] = 0;
+		HOLD_ROOM(pos);
 		goal = (need > RING / 2 -> need : RING / 2);
 		if
 		:: room >= need + LOW -> goto send
@@ -193,33 +231,41 @@ hold:
 		fi
 	   }
 #ifdef HOLD_TELLS_FIRST
-	   STORE(Pcpu->c, PROD_EVENT, POS(now.rx_pos - RING + Pcpu->goal - 1), RELEASE);
+	   STORE(Pcpu->c, PROD_EVENT, POS(HELD_POS - RING + Pcpu->goal - 1), RELEASE);
 	   stopped = true;
 #else
 	   stopped = true; /* netif_tx_stop_queue() */
 #ifdef HOLD_GOAL_LATE
-	   STORE(Pcpu->c, PROD_EVENT, POS(now.rx_pos - RING + Pcpu->goal), RELEASE);
+	   STORE(Pcpu->c, PROD_EVENT, POS(HELD_POS - RING + Pcpu->goal), RELEASE);
 #else
-	   STORE(Pcpu->c, PROD_EVENT, POS(now.rx_pos - RING + Pcpu->goal - 1), RELEASE);
+	   STORE(Pcpu->c, PROD_EVENT, POS(HELD_POS - RING + Pcpu->goal - 1), RELEASE);
 #endif
 #endif
 #ifndef HOLD_NO_BARRIER
 	   BARRIER(Pcpu->c);
 #endif
+#ifdef HOLD_LOOKS_ANEW
+	   HOLD_POS(pos);
+#endif
 	   atomic {
 #ifdef HOLD_NO_SECOND_LOOK
 		room = 0;
 #else
-		LOAD(Pcpu->c, CONS_POS, ACQUIRE);
-		room = RING - POS(rx_pos - got[c]);
-		got[c] = 0;
+		HOLD_ROOM(pos);
 #endif
 		if
-		:: room < goal && room < need -> goto hold /* NETDEV_TX_BUSY */
-		:: room < goal && room >= need -> skip
 		:: room >= goal -> stopped = false /* netif_tx_wake_queue() */
+		:: else
 		fi
 	   }
+#if defined(BYPASS) && !defined(HOLD_LOOKS_ANEW)
+	   HOLD_POS(pos);
+	   HOLD_ROOM(pos);
+#endif
+	   if
+	   :: room < need -> goto hold /* NETDEV_TX_BUSY */
+	   :: else
+	   fi;
 send:
 #endif
 	   /* mytun_rx_reserve() */
@@ -243,7 +289,7 @@ send:
 		:: else
 		fi;
 		count = (ROOM >= need -> count : ROOM / size);
-#ifdef HOLD
+#if defined(HOLD) && !defined(BYPASS)
 		assert(count * size == need); /* nothing is dropped */
 #endif
 		start = rx_pos;
@@ -264,7 +310,7 @@ send:
 		if
 		:: count ->
 			rx_pos = at;
-#ifndef WAIT_EVENTFD
+#if !defined(WAIT_EVENTFD) || defined(BYPASS)
 			STORE(Pcpu->c, RX_POS, now.rx_pos, RELAXED);
 #endif
 #ifdef NO_RELEASE_POS
@@ -316,6 +362,13 @@ send:
 		size = 0; count = 0; need = 0; start = 0; at = 0; i = 0; room = 0; goal = 0;
 #if !defined(HOLD) && !defined(NO_LOCK)
 		REST(Pcpu->c, RX_LOCK + 1)
+#endif
+#ifdef BYPASS
+		pos = 0;
+		if
+		:: c == 1 -> REST(Pcpu->c, RX_LOCK + 1)
+		:: else
+		fi
 #endif
 	   }
 	:: break
@@ -518,7 +571,13 @@ init {
 			for (l = 0; l < MEM_LOCATIONS; l++)
 				mem_init(&now.mem, l, 0);
 		};
-#ifdef SENDS
+#ifdef BYPASS /* all positions on the way around are too many */
+		rx_pos = MODULUS - 1;
+		rx_cons = rx_pos;
+		next = rx_pos;
+		seen = rx_pos;
+		released = rx_pos;
+#elif defined(SENDS)
 		do
 		:: POS(rx_pos + 1) != 0 ->
 			rx_pos++;
@@ -528,9 +587,14 @@ init {
 			released = rx_pos
 		:: break
 		od;
+#endif
+#ifdef SENDS
 		c_code {
 			mem_init(&now.mem, PROD_POS, now.rx_pos);
 			mem_init(&now.mem, CONS_POS, now.rx_pos);
+#if !defined(WAIT_EVENTFD) || defined(BYPASS)
+			mem_init(&now.mem, RX_POS, now.rx_pos);
+#endif
 		};
 #endif
 		run program();
