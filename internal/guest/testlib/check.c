@@ -213,6 +213,11 @@ unsigned int patience(void)
 	return factor ? strtoul(factor, NULL, 10) : 1;
 }
 
+bool slow(void)
+{
+	return patience() > 5;
+}
+
 static void show_stack(pid_t pid)
 {
 	char path[64], text[4096];

@@ -88,6 +88,8 @@ __attribute__((noreturn, format(printf, 1, 2))) void skip(const char *fmt, ...);
 
 /* How many times its time limit all may take: emulators, and kernels that watch themselves. */
 unsigned int patience(void);
+/* Is this one of those that come to few rounds: emulated, and watching itself? */
+bool slow(void);
 
 /* Waits for what another CPU or process does. */
 #define eventually(cond)                                                   \
