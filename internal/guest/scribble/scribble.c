@@ -212,5 +212,6 @@ TEST_WITHIN(1000000, a_program_that_writes_over_all_that_it_shares_harms_nobody)
 	/* A round leaves caches as it finds them, more or less; those of a kernel that comes to few
 	 * rounds are not full in the first.
 	 */
-	leak_compare(&before, &after, (slow() ? 1400 : 350) + (tally->count[RINGS_MADE] - made) / 8);
+	leak_compare(&before, &after,
+		     (slow() ? 1400 : 350) + (tally->count[RINGS_MADE] - made) / 8);
 }
