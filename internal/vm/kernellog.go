@@ -126,6 +126,9 @@ var coreRaces = regexp.MustCompile(`BUG: KCSAN: data-race in (` + strings.Join([
 	// So is that of a queue.
 	"__dev_queue_xmit / netif_tx_wake_queue",
 	"netif_tx_wake_queue / __dev_queue_xmit",
+	// What an interface can, which the core changes under senders.
+	"__dev_queue_xmit / __netdev_update_features",
+	"__netdev_update_features / __dev_queue_xmit",
 }, "|") + `)\b`)
 
 // ourRace says whether the module makes one of the two accesses of a report.
