@@ -117,7 +117,8 @@ static void mytun_take_out_of_service(struct mytun_dev *md, struct mytun_queue *
 		mytun_move_last(md, q);
 	else
 		RCU_INIT_POINTER(md->queues[last], NULL);
-	WRITE_ONCE(md->numqueues, last);
+	/* Pairs with the acquire in mytun_select_queue(): flows have their new number before. */
+	smp_store_release(&md->numqueues, last);
 	/* After this nobody chooses a queue, or learns a flow, by the old number, and who
 	 * polls sees that there is nothing to do.
 	 */

@@ -174,7 +174,7 @@ static void no_number_of_another(bool records)
 	f.len = records ? r.len : p.len - 20;
 	thread = fetch_later(&f);
 	iov[1] = (struct iovec){ f.page, f.len };
-	/* The second record is not consumed. */
+	/* Of the records the second is not consumed. */
 	len = must(writev(t.fd, iov, 2));
 	expect_eq(len, records ? r.len : p.len);
 	pthread_join(thread, NULL);

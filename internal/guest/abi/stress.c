@@ -161,11 +161,11 @@ static void run_dry(struct ring *r)
 }
 
 /* By the rules of uapi/mytun.h: sleeps when there is no room, rings when it is asked. The first
- * half keeps the ring as full as it can, until it has slept @sleeps times. The second publishes
- * each batch at the moment, or some instructions after it, at which the kernel has none left and
- * falls asleep.
+ * half keeps the ring as full as it can, and with a thread until it has slept, which without one
+ * it may never: all may be consumed in the doorbell's call. The second publishes each batch at
+ * the moment, or some instructions after it, at which the kernel has none left and falls asleep.
  */
-static void transmit_by_event(struct ring *r, const struct packet *p, uint64_t sleeps,
+static void transmit_by_event(struct ring *r, const struct packet *p, bool threaded,
 			      uint64_t *sent, uint64_t *slept, uint64_t *rang)
 {
 	struct pollfd pfd = { .fd = r->fd, .events = POLLOUT };
@@ -178,8 +178,9 @@ static void transmit_by_event(struct ring *r, const struct packet *p, uint64_t s
 	 * what is freed is kept until somebody waits for memory, which nobody does here.
 	 */
 	while ((now() < begun + seconds && *sent < last) || *sent <= ENOUGH ||
-	       *rang <= ENOUGH_DOORBELLS || *slept < sleeps) {
-		if ((now() > begun + seconds / 2 || *sent > last / 2) && *slept >= sleeps) {
+	       *rang <= ENOUGH_DOORBELLS || (threaded && *slept <= ENOUGH_SLEEPS)) {
+		if ((now() > begun + seconds / 2 || *sent > last / 2) &&
+		    (!threaded || *slept > ENOUGH_SLEEPS)) {
 			run_dry(r);
 			for (volatile unsigned int i = *rang % 64 * 4; i; i--)
 				continue;
@@ -229,8 +230,7 @@ static void no_doorbell_is_lost_with(bool threaded)
 	packet_inbound(&p, &t, AF_INET, "0123456789", 10);
 	memset(p.bytes + 16, 7, 4);
 	packet_finish(&p, false);
-	/* Without a thread all may be consumed in the doorbell's call. */
-	transmit_by_event(&r, &p, threaded ? ENOUGH_SLEEPS : 0, &sent, &slept, &rang);
+	transmit_by_event(&r, &p, threaded, &sent, &slept, &rang);
 	eventually(load_acquire(&r.tx_cons->pos) == r.tx);
 	printf("# %llu packets, %llu doorbells, %llu sleeps, %lld wake-ups\n",
 	       (unsigned long long)sent, (unsigned long long)rang, (unsigned long long)slept,
@@ -239,6 +239,10 @@ static void no_doorbell_is_lost_with(bool threaded)
 	expect_eq(iface_stats(t.name).rx_packets, sent);
 	expect_eq(r.tx_cons->drops, 0);
 	expect_eq(iface_ethtool(t.name, "tx_q0_doorbells"), rang);
+	expect(sent > ENOUGH);
+	expect(rang > ENOUGH_DOORBELLS);
+	if (threaded)
+		expect(slept > ENOUGH_SLEEPS);
 }
 
 TEST_WITHIN(60, no_doorbell_is_lost)

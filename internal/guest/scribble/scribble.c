@@ -193,8 +193,8 @@ TEST_WITHIN(1000000, a_program_that_writes_over_all_that_it_shares_harms_nobody)
 
 	foreign_expect_poison();
 	tally_new();
-	/* The first quarter fills caches that then stay. */
-	rounds(&seed, now() + seconds / 4 - ROUND_MS / 1000.0);
+	/* The first quarter fills caches that then stay; where rounds are few, more. */
+	rounds(&seed, now() + (slow() ? seconds : seconds / 4) - ROUND_MS / 1000.0);
 	leak_settle();
 	before = leak_figures();
 	made = tally->count[RINGS_MADE];
@@ -209,9 +209,6 @@ TEST_WITHIN(1000000, a_program_that_writes_over_all_that_it_shares_harms_nobody)
 	/* Who does nothing harms nobody. */
 	expect(all_counted());
 	expect_no_leak_is_reported();
-	/* A round leaves caches as it finds them, more or less; those of a kernel that comes to few
-	 * rounds are not full in the first.
-	 */
-	leak_compare(&before, &after,
-		     (slow() ? 1400 : 350) + (tally->count[RINGS_MADE] - made) / 8);
+	/* A round leaves caches as it finds them, more or less. */
+	leak_compare(&before, &after, 350 + (tally->count[RINGS_MADE] - made) / 8);
 }

@@ -229,9 +229,10 @@ int super_socket(const char *ifname)
 
 void super_send(int fd, const char *ifname, const struct super *s)
 {
+	/* Not by netlink, which takes the lock that changes of the interface need. */
 	struct sockaddr_ll to = { .sll_family = AF_PACKET,
 				  .sll_protocol = htons(s->proto),
-				  .sll_ifindex = iface_index(ifname) };
+				  .sll_ifindex = if_nametoindex(ifname) };
 	struct iovec iov[] = { { (void *)&s->vnet, sizeof(s->vnet) },
 			       { (void *)s->bytes, s->len } };
 	struct msghdr msg = {
