@@ -142,8 +142,8 @@ static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 			      struct net_device *sb_dev)
 {
 	const struct mytun_dev *md = netdev_priv(dev);
-	/* Pairs with the release in mytun_take_out_of_service(): who sees fewer queues sees no flow by
-	 * the number of the one that moved.
+	/* Pairs with the release in mytun_take_out_of_service(): who sees fewer queues sees no
+	 * flow by the number of the one that moved.
 	 */
 	unsigned int n = smp_load_acquire(&md->numqueues);
 	int queue;
