@@ -389,14 +389,36 @@ TEST(of_many_packets_that_wait_the_last_are_dropped_and_counted)
 	tun_close(&t);
 }
 
-/* Keeps its CPU from all others. */
-static void *spin(void *stop)
+struct spinner {
+	pthread_t thread;
+	bool runs, stop;
+};
+
+static void *spin(void *arg)
 {
+	struct spinner *s = arg;
+
 	pin(0);
 	fifo(true);
-	while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED))
+	__atomic_store_n(&s->runs, true, __ATOMIC_RELAXED);
+	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED))
 		;
 	return NULL;
+}
+
+/* Keeps the first CPU from all others. */
+static void spinner_start(struct spinner *s)
+{
+	*s = (struct spinner){};
+	pthread_create(&s->thread, NULL, spin, s);
+	while (!__atomic_load_n(&s->runs, __ATOMIC_RELAXED))
+		sleep_ms(1);
+}
+
+static void spinner_stop(struct spinner *s)
+{
+	__atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
+	pthread_join(s->thread, NULL);
 }
 
 /* Nor has it run when packets wait and the interface goes down. */
@@ -405,8 +427,7 @@ TEST(packets_that_wait_do_not_go_up_at_an_interface_that_is_down)
 	struct tun t = tun_open_up(IFF_TUN | IFF_NAPI);
 	int udp = udp_here(AF_INET);
 	struct rtnl_link_stats64 s;
-	bool stop = false;
-	pthread_t thread;
+	struct spinner spinner;
 	struct packet p;
 
 	two_cpus();
@@ -414,15 +435,13 @@ TEST(packets_that_wait_do_not_go_up_at_an_interface_that_is_down)
 	pin(1);
 	napi_in_a_thread(&t);
 	packet_inbound(&p, &t, AF_INET, "up", 2);
-	pthread_create(&thread, NULL, spin, &stop);
-	sleep_ms(10);
+	spinner_start(&spinner);
 	for (int i = 0; i < 5; i++)
 		expect_eq(must(write(t.fd, p.bytes, p.len)), p.len);
 	iface_down(t.name);
 	s = iface_stats(t.name);
 	expect_eq(s.rx_packets + s.rx_dropped, 0);
-	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-	pthread_join(thread, NULL);
+	spinner_stop(&spinner);
 	eventually(iface_stats(t.name).rx_dropped == 5);
 	expect_eq(iface_stats(t.name).rx_packets, 0);
 	udp_expect_none(udp);
