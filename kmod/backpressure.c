@@ -114,8 +114,9 @@ static bool mytun_readq_has(struct mytun_queue *q, unsigned int n)
 	last = ring->producer + min_t(int, n, ring->size - ring->batch + 1) - 1;
 	if (last >= ring->size)
 		last -= ring->size;
-	/* Consumers free a batch from its end, and one batch after the other. */
-	has = !READ_ONCE(ring->queue[ring->producer]) && !READ_ONCE(ring->queue[last]);
+	/* Consumers free a batch from its end, and one batch after the other; without a mark. */
+	has = !data_race(READ_ONCE(ring->queue[ring->producer])) &&
+	      !data_race(READ_ONCE(ring->queue[last]));
 	spin_unlock(&ring->producer_lock);
 	return has;
 }

@@ -129,6 +129,8 @@ var coreRaces = regexp.MustCompile(`BUG: KCSAN: data-race in (` + strings.Join([
 	// What an interface can, which the core changes under senders.
 	"__dev_queue_xmit / __netdev_update_features",
 	"__netdev_update_features / __dev_queue_xmit",
+	"netif_skb_features / __netdev_update_features",
+	"__netdev_update_features / netif_skb_features",
 }, "|") + `)\b`)
 
 // ourRace says whether the module makes one of the two accesses of a report.

@@ -99,6 +99,7 @@ func TestRaces(t *testing.T) {
 		{"of the core", report("napi_complete_done / napi_schedule_prep", "napi_complete_done", "mytun_poll+0x1/0x2 [mytun]"), 0},
 		{"of the core, a queue's", report("__dev_queue_xmit / netif_tx_wake_queue", "netif_tx_wake_queue", "mytun_senders_go+0x1/0x2 [mytun]"), 0},
 		{"of the core, an interface's", report("__dev_queue_xmit / __netdev_update_features", "__netdev_update_features", "mytun_set_offload+0x1/0x2 [mytun]"), 0},
+		{"of the core, what a packet may be", report("netif_skb_features / __netdev_update_features", "__netdev_update_features", "mytun_set_offload+0x1/0x2 [mytun]"), 0},
 		{"of ours with the core", report("mytun_net_xmit / netif_tx_wake_queue", "netif_tx_wake_queue", "mytun_senders_go+0x1/0x2 [mytun]"), 1},
 		{"two", report("a / b", "mytun_a+0x1/0x2 [mytun]") + report("c / d", "c") + report("e / f", "mytun_e+0x1/0x2 [mytun]"), 2},
 	} {
