@@ -1,45 +1,74 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# debug.sh RESULTS: what takes too long for every run, on kernels that watch themselves. LAB_SECONDS is how
-# long each test without an end of its own goes on.
+# debug.sh RESULTS: what takes too long for every run: each of Debian's kernels, and for long those that watch
+# themselves. LAB_SECONDS is how long each test without an end of its own goes on there.
+#
+# Whole it takes hours. Each commit has another share of what is slowest, and a row of commits has all;
+# WHOLE=1 has all at once.
 set -euo pipefail
 . internal/check/lib.sh
 results=$1
 exec >"$results/debug.lines"
-export LAB_SECONDS=${LAB_SECONDS:-60}
+commit=$(git rev-parse HEAD)
+commit=$((0x${commit:0:7}))
 
 # Those in which several threads meet.
-MEETING='^stress/ ^recordstress/ ^injectstress/ ^mistakering/ ^mistakelife/ ^life/ ^eventfd/ ^between/ ^backpressure/a_sender ^inject/changes ^plainnapi/ ^napi/threads ^hostile/offloads ^filter/a_program ^flow/flows_stay ^trace/what'
+MEETING=(^stress/ ^recordstress/ ^injectstress/ ^mistakering/ ^mistakelife/ ^life/ ^eventfd/ ^between/ ^backpressure/a_sender
+	^inject/changes ^plainnapi/ ^napi/threads ^hostile/offloads ^filter/a_program ^flow/flows_stay ^trace/what)
 
-# an_eighth: a part of the other sections of abi, of each commit another: whole it takes hours there.
-an_eighth() {
-	local section sections commit i
-	mapfile -t sections < <(grep -l '^TEST' internal/guest/abi/*.c)
-	commit=$(git rev-parse HEAD)
-	for ((i = 0x${commit:0:7} % 8; i < ${#sections[@]}; i += 8)); do
-		section=$(basename "${sections[i]}" .c)
-		[[ " $MEETING " = *" ^$section/ "* ]] || echo "^$section/"
+# share OF N WHAT...: each OF-th of these, from the N-th on.
+share() {
+	local of=$1 n=$2 i
+	shift 2
+	[ -z "${WHOLE:-}" ] || of=1
+	for ((i = n % of; i < $#; i += of)); do echo "${@:i+1:1}"; done | xargs
+}
+
+# others: the other sections of abi.
+others() {
+	local section
+	for section in $(grep -l '^TEST' internal/guest/abi/*.c | xargs basename -s .c); do
+		[[ " ${MEETING[*]} " = *" ^$section/ "* ]] || echo "^$section/"
 	done
 }
 
-# These take turns on a CPU, and those after them on the other.
-kasan() {
-	guest_tests uml -suite debug-uml -machines 1 -timeout 60m -run '^(fail|abifuzz|scribble)$'
-	guest_tests kasan -suite debug-kasan -machines 1 -timeout 60m -run '^(abi|scribble)$' \
-		-tests "$MEETING ^scribble/ $(an_eighth | xargs)"
-	guest_tests kasan -suite debug-kasan-load -machines 1 -timeout 60m -run '^(load)$'
-	guest_tests kasan -suite debug-kasan-go -machines 1 -timeout 60m -run '^(mytun)$'
+kasan_sections() {
+	# shellcheck disable=SC2046
+	guest_tests kasan -suite debug-kasan -machines 1 -timeout 90m -run '^(abi|scribble)$' \
+		-tests "^scribble/ $(share 3 $((commit / 3)) "${MEETING[@]}") $(share 8 $((commit / 9)) $(others))"
 }
 
-kasan &
-kasan=$!
-guest_tests kcsan -suite debug-kcsan -machines 1 -timeout 90m -run '^(abi|scribble)$' -tests "$MEETING ^scribble/"
-# The longer a CPU waits in the middle of an access the more often another one comes across it.
-guest_tests kcsan -suite debug-kcsan-slow -machines 1 -timeout 90m -run '^(abi|scribble)$' -tests "$MEETING ^scribble/" \
-	-append "kcsan.udelay_task=240 kcsan.udelay_interrupt=60 kcsan.skip_watch=2000"
-# Ten times as long, and at seven times as many accesses: too slow for most.
-guest_tests kcsan -suite debug-kcsan-slowest -machines 1 -timeout 90m -run '^(abi)$' -tests '^stress/' \
-	-append "kcsan.udelay_task=2000 kcsan.udelay_interrupt=300 kcsan.skip_watch=300"
-check 'model' doc/model/run
-wait $kasan
+kasan_load() { guest_tests kasan -suite debug-kasan-load -machines 1 -timeout 60m -run '^(load)$'; }
+
+kasan_go() { guest_tests kasan -suite debug-kasan-go -machines 1 -timeout 60m -run '^(mytun)$'; }
+
+# The longer a CPU waits in the middle of an access the more often another one comes across it: as long as the
+# kernel has it, three times as long at half as many accesses, and 25 times as long at three times as many, which
+# is too slow for most.
+kcsan() {
+	local slow='kcsan.udelay_task=240 kcsan.udelay_interrupt=60 kcsan.skip_watch=2000'
+	local slowest='kcsan.udelay_task=2000 kcsan.udelay_interrupt=300 kcsan.skip_watch=300'
+
+	guest_tests kcsan -suite debug-kcsan -machines 1 -timeout 90m -run '^(abi|scribble)$' \
+		-tests "^scribble/ $(share 3 "$commit" "${MEETING[@]}")"
+	guest_tests kcsan -suite debug-kcsan-slow -machines 1 -timeout 90m -run '^(abi|scribble)$' \
+		-tests "^scribble/ $(share 3 $((commit + 1)) "${MEETING[@]}")" -append "$slow"
+	guest_tests kcsan -suite debug-kcsan-slowest -machines 1 -timeout 90m -run '^(abi)$' -tests '^stress/' -append "$slowest"
+}
+
+for kernel in $("$VM" kernels); do
+	guest_tests "$kernel" -suite "debug-$kernel" -run "$ESSENTIAL"
+done
+
+export LAB_SECONDS=${LAB_SECONDS:-60}
+
+# These take turns on a CPU, and those after them on the other.
+{
+	guest_tests uml -suite debug-uml -machines 1 -timeout 60m -run '^(fail|abifuzz|scribble)$'
+	for part in $(share 3 "$commit" kasan_sections kasan_load kasan_go); do $part; done
+	check 'model' doc/model/run
+} &
+turns=$!
+kcsan
+wait $turns
 check 'fuzz' internal/check/fuzz.sh

@@ -27,6 +27,10 @@ MISSING=3
 # shellcheck disable=SC2034
 OF_MODULE='abi|scribble|load|fail|abifuzz|mytun|csrc|module|permissions|selftest|outlive'
 
+# Those of them that touch the module's edges with the kernel.
+# shellcheck disable=SC2034
+ESSENTIAL='^(mytun|abi|load|csrc|module|selftest|scribble)$'
+
 # The works of the benchmark whose figures have a budget, and the peers.
 # shellcheck disable=SC2034
 BUDGETED=(-only 'udp,tcp,relay,ping,vpn' -peers 'mytun;example/vpn on mytun')
