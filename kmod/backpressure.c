@@ -102,23 +102,21 @@ static unsigned int mytun_readq_need(const struct sk_buff *skb, netdev_features_
 }
 
 /* Room for @n packets; for all that there can be, if that is less: consumers free their
- * places a batch at a time, and leave the last of an empty queue occupied until then.
+ * places a batch at a time, and leave the last of an empty queue occupied until then. In
+ * which order is theirs to say, and so is whether they mark that as a race.
  */
 static bool mytun_readq_has(struct mytun_queue *q, unsigned int n)
 {
 	struct ptr_ring *ring = &q->readq;
-	unsigned int last;
-	bool has;
+	int at, left;
 
 	spin_lock(&ring->producer_lock);
-	last = ring->producer + min_t(int, n, ring->size - ring->batch + 1) - 1;
-	if (last >= ring->size)
-		last -= ring->size;
-	/* Consumers free a batch from its end, and one batch after the other; without a mark. */
-	has = !data_race(READ_ONCE(ring->queue[ring->producer])) &&
-	      !data_race(READ_ONCE(ring->queue[last]));
+	at = ring->producer;
+	left = min_t(int, n, ring->size - ring->batch + 1);
+	for (; left && !data_race(READ_ONCE(ring->queue[at])); left--)
+		at = at + 1 < ring->size ? at + 1 : 0;
 	spin_unlock(&ring->producer_lock);
-	return has;
+	return !left;
 }
 
 static bool mytun_readq_hold(struct mytun_queue *q, struct netdev_queue *txq, unsigned int n)

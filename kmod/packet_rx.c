@@ -51,7 +51,8 @@ bool mytun_packet_rx(struct mytun_queue *q, struct sk_buff *skb)
 	skb_orphan(skb);
 	nf_reset_ct(skb);
 
-	if (ptr_ring_produce(&q->readq, skb)) {
+	/* Which looks, without a mark, at what a consumer may be about to free. */
+	if (data_race(ptr_ring_produce(&q->readq, skb))) {
 		skb_tx_error(skb);
 		kfree_skb_reason(skb, SKB_DROP_REASON_FULL_RING);
 		return false;
