@@ -24,23 +24,20 @@ share() {
 	for ((i = n % of; i < $#; i += of)); do echo "${@:i+1:1}"; done | xargs
 }
 
-# others: the other sections of abi.
-others() {
-	local section
-	for section in $(grep -l '^TEST' internal/guest/abi/*.c | xargs basename -s .c); do
-		[[ " ${MEETING[*]} " = *" ^$section/ "* ]] || echo "^$section/"
-	done
-}
+# The other sections of abi.
+mapfile -t OTHERS < <(grep -l '^TEST' internal/guest/abi/*.c | xargs basename -s .c | sed 's:.*:^&/:' |
+	grep -vxF "$(printf '%s\n' "${MEETING[@]}")")
+
+[ ${#OTHERS[@]} -gt 0 ]
 
 kasan_sections() {
-	# shellcheck disable=SC2046
-	guest_tests kasan -suite debug-kasan -machines 1 -timeout 90m -run '^(abi|scribble)$' \
-		-tests "^scribble/ $(share 3 $((commit / 3)) "${MEETING[@]}") $(share 8 $((commit / 9)) $(others))"
+	guest_tests kasan -suite debug-kasan -machines 1 -timeout "$1" -run '^(abi|scribble)$' \
+		-tests "^scribble/ $(share 9 $((commit / 3)) "${MEETING[@]}") $(share 24 $((commit / 27)) "${OTHERS[@]}")"
 }
 
-kasan_load() { guest_tests kasan -suite debug-kasan-load -machines 1 -timeout 60m -run '^(load)$'; }
+kasan_load() { guest_tests kasan -suite debug-kasan-load -machines 1 -timeout "$1" -run '^(load)$'; }
 
-kasan_go() { guest_tests kasan -suite debug-kasan-go -machines 1 -timeout 60m -run '^(mytun)$'; }
+kasan_go() { guest_tests kasan -suite debug-kasan-go -machines 1 -timeout "$1" -run '^(mytun)$'; }
 
 # The longer a CPU waits in the middle of an access the more often another one comes across it: as long as the
 # kernel has it, three times as long at half as many accesses, and 25 times as long at three times as many, which
@@ -49,26 +46,30 @@ kcsan() {
 	local slow='kcsan.udelay_task=240 kcsan.udelay_interrupt=60 kcsan.skip_watch=2000'
 	local slowest='kcsan.udelay_task=2000 kcsan.udelay_interrupt=300 kcsan.skip_watch=300'
 
-	guest_tests kcsan -suite debug-kcsan -machines 1 -timeout 90m -run '^(abi|scribble)$' \
+	guest_tests kcsan -suite debug-kcsan -machines 1 -timeout "$1" -run '^(abi|scribble)$' \
 		-tests "^scribble/ $(share 3 "$commit" "${MEETING[@]}")"
-	guest_tests kcsan -suite debug-kcsan-slow -machines 1 -timeout 90m -run '^(abi|scribble)$' \
+	guest_tests kcsan -suite debug-kcsan-slow -machines 1 -timeout "$1" -run '^(abi|scribble)$' \
 		-tests "^scribble/ $(share 3 $((commit + 1)) "${MEETING[@]}")" -append "$slow"
-	guest_tests kcsan -suite debug-kcsan-slowest -machines 1 -timeout 90m -run '^(abi)$' -tests '^stress/' -append "$slowest"
+	guest_tests kcsan -suite debug-kcsan-slowest -machines 1 -timeout "$1" -run '^(abi)$' -tests '^stress/' -append "$slowest"
 }
 
-for kernel in $("$VM" kernels); do
-	guest_tests "$kernel" -suite "debug-$kernel" -run "$ESSENTIAL"
+kernels=$("$VM" kernels)
+for kernel in $kernels; do
+	guest_tests "$kernel" -suite "debug-$kernel" -run "^($OF_MODULE)\$"
 done
 
 export LAB_SECONDS=${LAB_SECONDS:-60}
+limit=60m
+[ -z "${WHOLE:-}" ] || limit=6h
 
 # These take turns on a CPU, and those after them on the other.
 {
-	guest_tests uml -suite debug-uml -machines 1 -timeout 60m -run '^(fail|abifuzz|scribble)$'
-	for part in $(share 3 "$commit" kasan_sections kasan_load kasan_go); do $part; done
+	guest_tests uml -suite debug-uml -machines 1 -timeout "$limit" -run '^(fail|abifuzz|scribble)$'
+	kasan_sections "$limit"
+	for part in $(share 2 "$commit" kasan_load kasan_go); do $part "$limit"; done
 	check 'model' doc/model/run
 } &
 turns=$!
-kcsan
+kcsan "$limit"
 wait $turns
 check 'fuzz' internal/check/fuzz.sh

@@ -164,7 +164,7 @@ static void delete_first(struct queue *q)
 
 TEST_WITHIN(120, interfaces_can_be_deleted_meanwhile)
 {
-	const unsigned int n = slow() ? 4 : 12;
+	const unsigned int n = lab_rounds(slow() ? 4 : 12);
 	struct queue q[QUEUES];
 	pid_t pid;
 
@@ -181,7 +181,7 @@ TEST_WITHIN(120, interfaces_can_be_deleted_meanwhile)
 /* Whoever completes an instance starts its timer after he has given it back. */
 TEST_WITHIN(120, no_timer_outlives_its_queue)
 {
-	const unsigned int n = slow() ? 8 : 40;
+	const unsigned int n = lab_rounds(slow() ? 8 : 40);
 	struct queue q[QUEUES];
 	pid_t pid;
 
@@ -207,7 +207,7 @@ static void detach(struct queue *q)
 
 TEST_WITHIN(120, queues_can_be_detached_meanwhile)
 {
-	const unsigned int n = slow() ? 4 : 12;
+	const unsigned int n = lab_rounds(slow() ? 4 : 12);
 	struct queue q[QUEUES];
 	pid_t pid;
 
