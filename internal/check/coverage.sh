@@ -7,7 +7,7 @@ set -euo pipefail
 results=$1
 exec >"$results/coverage.lines"
 
-guest_tests uml -suite coverage -gcov -timeout 40m -run "^($OF_MODULE|rounds|example/vpn)\$"
+guest_tests uml -suite coverage -gcov -timeout 40m -run "^($OF_MODULE|$IN_LAB|rounds|example/vpn)\$"
 # What an allocator has left from before makes some failures come elsewhere: once more.
 guest_tests uml -suite coverage-again -gcov -run '^(fail)$'
 

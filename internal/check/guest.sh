@@ -10,6 +10,9 @@ set -euo pipefail
 . internal/check/lib.sh
 results=$1
 
+# Go packages, test programs, shell files: see vm test -run.
+ESSENTIAL='^(mytun|abi|load|csrc|module|selftest|scribble)$'
+
 # other_kernels: those beside the main one, that of this commit first.
 other_kernels() {
 	local others commit i

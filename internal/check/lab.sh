@@ -12,6 +12,6 @@ commit=$(git rev-parse HEAD)
 export LAB_SEED=${LAB_SEED:-$((0x${commit:0:7}))}
 export SEED=${SEED:-$LAB_SEED}
 
-guest_tests uml -timeout 20m -run "^($OF_MODULE)\$"
+guest_tests uml -timeout 20m -run "^($OF_MODULE|$IN_LAB)\$"
 guest_tests kasan -machines 1 -timeout 20m -run '^(abi)$' \
 	-tests '^stress/ ^injectstress/queues ^mistakelife/ring ^mistakelife/use ^mistakering/two ^life/de ^eventfd/no ^recordstress/the'

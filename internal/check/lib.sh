@@ -25,11 +25,10 @@ MISSING=3
 # The test programs of the module alone, and not those of others, which need more of a kernel than those
 # that watch themselves have.
 # shellcheck disable=SC2034
-OF_MODULE='abi|scribble|load|fail|abifuzz|mytun|csrc|module|permissions|selftest|outlive'
-
-# Those of them that touch the module's edges with the kernel.
+OF_MODULE='abi|scribble|load|mytun|csrc|module|permissions|selftest|outlive'
+# Those that need a kernel which lets allocations fail, and tells where it has been.
 # shellcheck disable=SC2034
-ESSENTIAL='^(mytun|abi|load|csrc|module|selftest|scribble)$'
+IN_LAB='fail|abifuzz'
 
 # The works of the benchmark whose figures have a budget, and the peers.
 # shellcheck disable=SC2034
