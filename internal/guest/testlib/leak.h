@@ -7,7 +7,7 @@
 
 struct leak_figures {
 	long free_kb; /* memory that is free, or could be at once */
-	long slab_kb;
+	long objects_kb; /* of all slabs below */
 	long vmalloc_kb;
 	long percpu_kb;
 	long vmaps; /* of the module, in /proc/vmallocinfo */
@@ -15,7 +15,7 @@ struct leak_figures {
 	long module_users;
 	struct {
 		char name[48];
-		long objects;
+		long objects; /* in use */
 	} slab[256];
 	int slabs;
 };
