@@ -80,6 +80,12 @@ void call_udp(const uint64_t *a)
 }
 
 /*
+ * KASAN keeps what was freed until somebody allocates who may sleep, which cutting a packet is not:
+ * cut into single bytes, again and again, some fill all memory.
+ */
+#define PIECES_MAX 70000
+
+/*
  * name tap shape payload VNET count: a frame of the program's making goes out of the
  * interface, with virtio fields that a packet socket believes.
  */
@@ -93,7 +99,7 @@ void call_frame(const uint64_t *a)
 	struct mytun_rec rec = {};
 	struct ifreq ifr = {};
 	bool tap = a[1];
-	size_t len;
+	size_t len, pieces;
 
 	snprintf(ifr.ifr_name, IFNAMSIZ, "%s", names[a[0] % NAMES]);
 	if (ioctl(inet_fd[0], SIOCGIFINDEX, &ifr))
@@ -109,7 +115,8 @@ void call_frame(const uint64_t *a)
 	vnet.csum_offset = rec.csum_offset;
 	memcpy(buffer, &vnet, sizeof(vnet));
 	len = sizeof(vnet) + shape_packet(buffer + sizeof(vnet), a[2], a[3], tap);
-	for (uint64_t i = 0; i <= a[4 + VNET_ARGS] % 64; i++)
+	pieces = vnet.gso_size ? len / vnet.gso_size : 1;
+	for (uint64_t i = 0; i <= a[4 + VNET_ARGS] % 64 && i * pieces < PIECES_MAX; i++)
 		if (sendto(fd, buffer, len, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
 			break;
 out:
