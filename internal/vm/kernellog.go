@@ -118,14 +118,17 @@ var (
 // what it calls to that end.
 const accessDepth = 3
 
+// sendersLook is where the core looks whether a queue is stopped.
+const sendersLook = "(__dev_queue_xmit|dev_hard_start_xmit|sch_direct_xmit|__qdisc_run|qdisc_maybe_clear_missed)"
+
 // coreRaces are those of the kernel with itself, on its own fields, in what the module calls.
 var coreRaces = regexp.MustCompile(`BUG: KCSAN: data-race in (` + strings.Join([]string{
 	// The state of a NAPI instance is looked at once without a mark, before it is changed atomically.
 	"napi_complete_done / napi_schedule_prep",
 	"napi_schedule_prep / napi_complete_done",
 	// So is that of a queue.
-	"__dev_queue_xmit / netif_tx_wake_queue",
-	"netif_tx_wake_queue / __dev_queue_xmit",
+	sendersLook + " / netif_tx_wake_queue",
+	"netif_tx_wake_queue / " + sendersLook,
 	// What an interface can, which the core changes under senders.
 	"__dev_queue_xmit / __netdev_update_features",
 	"__netdev_update_features / __dev_queue_xmit",

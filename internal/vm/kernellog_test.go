@@ -98,6 +98,7 @@ func TestRaces(t *testing.T) {
 		{"an interrupt in it", report("a / b", "a", "asm_sysvec_apic_timer_interrupt", "mytun_poll+0x1/0x2 [mytun]"), 0},
 		{"of the core", report("napi_complete_done / napi_schedule_prep", "napi_complete_done", "mytun_poll+0x1/0x2 [mytun]"), 0},
 		{"of the core, a queue's", report("__dev_queue_xmit / netif_tx_wake_queue", "netif_tx_wake_queue", "mytun_senders_go+0x1/0x2 [mytun]"), 0},
+		{"of the core, a discipline's", report("netif_tx_wake_queue / qdisc_maybe_clear_missed", "netif_tx_wake_queue", "mytun_senders_go+0x1/0x2 [mytun]"), 0},
 		{"of the core, an interface's", report("__dev_queue_xmit / __netdev_update_features", "__netdev_update_features", "mytun_set_offload+0x1/0x2 [mytun]"), 0},
 		{"of the core, what a packet may be", report("netif_skb_features / __netdev_update_features", "__netdev_update_features", "mytun_set_offload+0x1/0x2 [mytun]"), 0},
 		{"of ours with the core", report("mytun_net_xmit / netif_tx_wake_queue", "netif_tx_wake_queue", "mytun_senders_go+0x1/0x2 [mytun]"), 1},
