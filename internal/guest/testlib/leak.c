@@ -77,10 +77,10 @@ static void shrink_slabs(void)
 		closedir(dir);
 }
 
-/* Freed some time later; that the module has none is counted by itself. Or what DEBUG_OBJECTS watches: it
- * complains itself of what goes with the memory it is in, but is never told that memory for each CPU
- * went: the timers of other drivers' gro_cells in there, some for each network namespace, it takes to
- * be in use for ever.
+/* Not what is freed some time later; that the module has none is counted by itself. Nor what
+ * DEBUG_OBJECTS watches: it complains itself of what goes with the memory it is in, but is never
+ * told that memory for each CPU went: the timers of other drivers' gro_cells in there, some for
+ * each network namespace, it takes to be in use for ever.
  */
 static bool counts(const char *slab)
 {
