@@ -16,7 +16,7 @@ struct leak_figures {
 	struct {
 		char name[48];
 		long objects; /* in use */
-	} slab[256];
+	} slab[512];
 	int slabs;
 };
 
