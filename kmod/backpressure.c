@@ -24,8 +24,8 @@
  * rings, a quarter.
  */
 #define MYTUN_HOLD_LOW (2U << 16)
-/* More than the headers of each packet that is cut out of a super-packet. */
-#define MYTUN_HOLD_HEADERS 192
+/* The longest TCP header, and a tag of a VLAN. */
+#define MYTUN_HOLD_HEADERS (60 + VLAN_HLEN)
 
 /* Is there a discipline that takes the packet back? The caller holds the RCU read lock. */
 static bool mytun_can_hold(const struct netdev_queue *txq)
@@ -39,13 +39,18 @@ static bool mytun_can_hold(const struct netdev_queue *txq)
 static u32 mytun_hold_need(const struct mytun_ring_rx *rx, const struct sk_buff *skb,
 			   netdev_features_t takes)
 {
-	u64 each = rx->room + MYTUN_HOLD_HEADERS + MYTUN_REC_ALIGN;
-	u64 need;
+	u64 each, need;
 
-	if (!skb_is_gso(skb) || mytun_takes(takes, skb))
+	if (!skb_is_gso(skb) || mytun_takes(takes, skb)) {
 		need = mytun_rx_need(rx, skb->len + VLAN_HLEN);
-	else
+	} else {
+		/* Each piece has all that stands before the transport header: IPv6 extension
+		 * headers too, of which there may be many.
+		 */
+		each = rx->room + max(skb_transport_offset(skb), 0) + MYTUN_HOLD_HEADERS +
+		       MYTUN_REC_ALIGN;
 		need = skb->len + each * DIV_ROUND_UP(skb->len, skb_shinfo(skb)->gso_size);
+	}
 	return min_t(u64, need, rx->size);
 }
 

@@ -28,7 +28,7 @@
 #define MYTUN_DIRECT_MAX 4096
 
 /*
- * Up to NAPI_POLL_WEIGHT records, on the time of whoever calls this, softirqs on.
+ * Records for NAPI_POLL_WEIGHT, on the time of whoever calls this, softirqs on.
  * Return: there may be more; false too when somebody else is at it, who will look again.
  */
 static bool mytun_inject_round(struct mytun_queue *q)

@@ -680,6 +680,19 @@ static inline u32 mytun_rx_need(const struct mytun_ring_rx *rx, u32 len)
 /* ring_tx.c */
 int mytun_ring_tx_poll(struct napi_struct *napi, int budget);
 int mytun_doorbell(struct mytun_queue *q, unsigned long which);
+/**
+ * mytun_tx_work - what a record that went up the stack is worth of a budget of records
+ * @head: the record; its virtio fields were true
+ *
+ * Who forwards a super-packet makes thousands of packets of it, if it is cut small enough.
+ */
+static inline unsigned int mytun_tx_work(const struct mytun_rec *head)
+{
+	if (likely(!head->gso_type || !head->gso_size))
+		return 1;
+	return 1 + head->len / head->gso_size / 128;
+}
+
 __be16 mytun_tx_proto(const struct sk_buff *skb, u16 proto);
 bool mytun_tx_vnet(struct sk_buff *skb, const struct mytun_rec *head, bool tap);
 

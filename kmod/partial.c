@@ -15,6 +15,11 @@
  * with less than 8 bytes. Far from what a u16 counts.
  */
 #define MYTUN_SUPER_SEGMENTS DIV_ROUND_UP(MYTUN_PACKET_MAX, 8)
+/* And the bytes of the headers before the transport header, which all of these have: 1 MiB.
+ * IPv6 extension headers may be many KiB, and who cuts the packet has all of its pieces in
+ * memory at once.
+ */
+#define MYTUN_SUPER_HEADERS (MYTUN_SUPER_SEGMENTS * 128)
 
 static bool mytun_super_is(const struct flow_keys_basic *keys, __be16 network, u8 transport)
 {
@@ -42,13 +47,14 @@ static bool mytun_super_kind(const struct sk_buff *skb, const struct flow_keys_b
 
 /* Its checksum begins where its own headers say that the transport header is, which is of
  * the kind that it should be; it has no tunnel's headers and is no fragment; and it does
- * not stand for more packets than can be counted.
+ * not stand for more packets than can be counted, or become many times as large.
  */
 static bool mytun_super_sound(const struct sk_buff *skb)
 {
+	u32 segments = DIV_ROUND_UP(skb->len, skb_shinfo(skb)->gso_size);
 	struct flow_keys_basic keys;
 
-	if (DIV_ROUND_UP(skb->len, skb_shinfo(skb)->gso_size) > MYTUN_SUPER_SEGMENTS)
+	if (segments > MYTUN_SUPER_SEGMENTS)
 		return false;
 	/* Only what is in one piece, where the headers are. With the packet itself some kernels
 	 * take its length for 16 bits, which the longest have not.
@@ -60,7 +66,8 @@ static bool mytun_super_sound(const struct sk_buff *skb)
 		return false;
 	if (keys.control.flags & (FLOW_DIS_IS_FRAGMENT | FLOW_DIS_ENCAPSULATION))
 		return false;
-	return keys.control.thoff == skb_checksum_start_offset(skb) &&
+	return segments * keys.control.thoff <= MYTUN_SUPER_HEADERS &&
+	       keys.control.thoff == skb_checksum_start_offset(skb) &&
 	       mytun_super_kind(skb, &keys);
 }
 

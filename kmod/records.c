@@ -197,7 +197,8 @@ ssize_t mytun_records_read(struct mytun_queue *q, struct iov_iter *to, bool nobl
  * @q:       the queue
  * @md:      its interface
  * @skbs:    to go up together
- * @records: consumed since the last went up, with those that carried nothing
+ * @records: consumed since the last went up, with those that carried nothing; see
+ *           mytun_tx_work()
  */
 struct mytun_batch {
 	struct mytun_queue *q;
@@ -350,9 +351,11 @@ static int mytun_batch_packet(struct mytun_batch *b, const struct mytun_rec *hea
 	if (!mytun_batch_headers(b->md, skb, head))
 		goto drop;
 	list_add_tail(&skb->list, &b->skbs);
+	b->records += mytun_tx_work(head);
 	return 0;
 
 drop:
+	b->records++;
 	mytun_rx_dropped_inc(b->md->dev);
 	kfree_skb(skb);
 	return 0;
@@ -381,8 +384,10 @@ static ssize_t mytun_record_write(struct mytun_batch *b, struct iov_iter *from,
 		err = mytun_batch_packet(b, &head, from, patience);
 		if (err)
 			return err;
-	} else if (head.flags != MYTUN_REC_F_SKIP) {
-		mytun_rx_dropped_inc(b->md->dev);
+	} else {
+		b->records++;
+		if (head.flags != MYTUN_REC_F_SKIP)
+			mytun_rx_dropped_inc(b->md->dev);
 	}
 	iov_iter_advance(from, head.size - (avail - iov_iter_count(from)));
 	return head.size;
@@ -415,7 +420,7 @@ ssize_t mytun_records_write(struct mytun_queue *q, struct mytun_dev *md,
 		if (ret < 0)
 			break;
 		taken += ret;
-		if (++b.records == MYTUN_RECORDS_BATCH) {
+		if (b.records >= MYTUN_RECORDS_BATCH) {
 			mytun_batch_flush(&b);
 			cond_resched();
 		}

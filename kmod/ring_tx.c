@@ -220,7 +220,9 @@ static void mytun_tx_publish(struct mytun_queue *q, struct mytun_rings_mem *r, u
 	mytun_wake(q, EPOLLOUT | EPOLLWRNORM);
 }
 
-/* Up to @budget records. Return: how many, or -EIO when the program lied. */
+/* Records for @budget, see mytun_tx_work(). Return: what they are worth, @budget when there may
+ * be more, or -EIO when the program lied.
+ */
 static int mytun_tx_consume(struct mytun_queue *q, struct mytun_dev *md,
 			    struct mytun_rings_mem *r, int budget)
 {
@@ -229,23 +231,26 @@ static int mytun_tx_consume(struct mytun_queue *q, struct mytun_dev *md,
 	struct mytun_rec head;
 	u32 pos = tx->pos;
 	u32 avail;
-	int work;
+	int work = 0;
 
 	/* Pairs with the program's release: the records up to there are written. */
 	avail = smp_load_acquire(&tx->prod_page->pos) - pos;
 	if (unlikely(avail > tx->size || avail % MYTUN_REC_ALIGN))
 		return -EIO;
 
-	for (work = 0; work < budget && avail; work++) {
+	while (work < budget && avail) {
 		switch (mytun_tx_record(q, md, tx, pos, avail, &head)) {
 		case MYTUN_SENT:
 			packets++;
 			bytes += head.len;
+			work += mytun_tx_work(&head);
 			break;
 		case MYTUN_SKIPPED:
+			work++;
 			break;
 		case MYTUN_DROPPED:
 			drops++;
+			work++;
 			trace_mytun_tx_drop(q, pos, head.len);
 			break;
 		case MYTUN_BROKEN:
@@ -265,7 +270,7 @@ out:
 		WRITE_ONCE(tx->cons_page->drops, u64_stats_read(&tx->counters.drops));
 	if (pos != tx->pos)
 		mytun_tx_publish(q, r, pos);
-	return work;
+	return min(work, budget);
 }
 
 /* Nothing is consumed this time, and NAPI comes again when GRO is empty. */
@@ -285,7 +290,7 @@ static int mytun_tx_gro_flush(struct mytun_queue *q)
 /**
  * mytun_ring_tx_poll - take packets of a TX ring up the stack
  * @napi:   the queue's, which has rings; the caller has its SCHED bit, and softirqs are off
- * @budget: the most records; not 0, there is no netpoll
+ * @budget: the most records, see mytun_tx_work(); not 0, there is no netpoll
  *
  * Return: @budget, and the caller still has the instance; or less, and it is given back.
  */

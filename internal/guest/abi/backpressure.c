@@ -231,6 +231,28 @@ TEST(a_super_packet_waits_whole_for_room)
 	expect_eq(r.rx_prod->drops, 0);
 }
 
+/* The module leaves to the stack what has IPv6 extension headers, and each piece has them all. */
+TEST(a_super_packet_of_long_headers_waits_whole_for_room)
+{
+	struct tun t = tun_held(IFF_TUN, 0);
+	struct ring r = ring_new(t.fd, ring_args(1 << 16));
+	int fd = super_socket(t.name);
+	static struct super s;
+	unsigned int got = 0;
+
+	super_new(&s, (struct super_kind){ .ipv6 = true, .extensions = 20 }, 100, 60, 100);
+	for (unsigned int i = 0; i < 8; i++)
+		super_send(fd, t.name, &s);
+	expect(iface_backlog(t.name) >= 4);
+	while (got < 8 * 60) {
+		eventually(ring_rx(&r) || r.rx_prod->drops);
+		expect_eq(r.rx_prod->drops, 0);
+		got += take_all(&r);
+	}
+	expect_eq(got, 8 * 60);
+	expect_eq(r.rx_prod->drops, 0);
+}
+
 /* One that never fits whole must not wait for ever. */
 TEST(a_super_packet_larger_than_the_ring_gives_what_fits)
 {

@@ -226,7 +226,7 @@ TEST(udp_in_ethernet_frames_is_cut_as_the_stack_cuts_it)
 
 TEST(ipv6_extension_headers_are_cut_by_the_stack_s_own_code)
 {
-	as_the_stack_cuts(IFF_TUN, (struct super_kind){ .ipv6 = true, .extension = true }, 200);
+	as_the_stack_cuts(IFF_TUN, (struct super_kind){ .ipv6 = true, .extensions = 1 }, 200);
 }
 
 /* Both queues of an interface get their share, whether they have rings or not. */

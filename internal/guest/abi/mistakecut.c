@@ -221,7 +221,7 @@ TEST(tso_knows_no_frag_list)
 
 TEST(tso_gets_payload_len_wrong_with_ipv6_extension_headers)
 {
-	struct cut c = cut_new((struct super_kind){ .ipv6 = true, .extension = true });
+	struct cut c = cut_new((struct super_kind){ .ipv6 = true, .extensions = 1 });
 	uint32_t len;
 	uint8_t *p;
 

@@ -2,6 +2,7 @@
 /* The tracepoints: what happened to which queue at which position. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,7 +14,9 @@
 #include "check.h"
 #include "iface.h"
 #include "mode.h"
+#include "packet.h"
 #include "ring.h"
+#include "segment.h"
 #include "tun.h"
 
 #define TRACING "/sys/kernel/tracing/"
@@ -83,6 +86,28 @@ TEST(the_doorbells_caller_takes_4096_records_up_and_softirq_the_rest)
 	/* The trace has it when the poll is over. */
 	eventually(polled(t.name) == 900);
 	must(write_file(TRACING "events/napi/napi_poll/enable", "0"));
+}
+
+TEST(a_super_packet_of_many_pieces_is_worth_many_records)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_new(t.fd, ring_args(1 << 20));
+	struct conn c = conn_here(AF_INET6);
+	static uint8_t payload[65535 - 20];
+	struct packet p;
+
+	sleep_ms(20);
+	trace_clear();
+	must(write_file(TRACING "events/napi/napi_poll/enable", "1"));
+	/* Each of them is all that a poll may do. */
+	for (int i = 0; i < 8; i++) {
+		segment(&p, &c, TH_ACK, payload, sizeof(payload));
+		super_frame(&r, &p, VIRTIO_NET_HDR_GSO_TCPV6, 8);
+	}
+	ring_tx_flush(&r);
+	eventually(polled(t.name) == 8 * 64);
+	must(write_file(TRACING "events/napi/napi_poll/enable", "0"));
+	expect_eq(r.tx_cons->drops, 0);
 }
 
 static void wait_for_record(void *arg)

@@ -16,6 +16,7 @@
 #include "packet.h"
 #include "ring.h"
 #include "segment.h"
+#include "super.h"
 
 /* Behind the second interface. */
 #define FAR4 "10.8.0.2"
@@ -352,6 +353,30 @@ TEST_WITHIN(60, the_smallest_pieces_of_tcp_harm_nobody)
 TEST_WITHIN(60, the_smallest_pieces_of_udp_harm_nobody)
 {
 	smallest_pieces(VIRTIO_NET_HDR_GSO_UDP, 1);
+}
+
+/* Each piece has all of the headers: what would be many times as large is no packet. */
+TEST(headers_that_become_a_mebibyte_are_dropped)
+{
+	struct tun t = tun_open_up(IFF_TUN);
+	struct ring r = ring_new(t.fd, ring_args(1 << 18));
+	static struct super s;
+
+	for (unsigned int mss = 32; mss >= 8; mss /= 4) {
+		struct mytun_rec *rec;
+
+		super_new(&s, (struct super_kind){ .ipv6 = true, .extensions = 10 }, mss,
+			  60000 / mss, mss);
+		rec = ring_tx_packet(&r, s.bytes, s.len);
+		rec->vnet_flags = s.vnet.flags;
+		rec->gso_type = s.vnet.gso_type;
+		rec->hdr_len = s.vnet.hdr_len;
+		rec->gso_size = s.vnet.gso_size;
+		rec->csum_start = s.vnet.csum_start;
+		rec->csum_offset = s.vnet.csum_offset;
+		ring_tx_flush(&r);
+		expect_eq(r.tx_cons->drops, mss == 8);
+	}
 }
 
 /* With its headers it has more bytes than 16 bits count. */

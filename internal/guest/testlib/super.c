@@ -91,17 +91,21 @@ static uint8_t *add_ipv6(uint8_t *p, struct super_kind kind, unsigned int rest)
 	struct ip6_hdr *ip6 = (struct ip6_hdr *)p;
 
 	ip6->ip6_flow = htonl(6u << 28 | below(1 << 28));
-	ip6->ip6_plen = htons(rest + (kind.extension ? 8 : 0));
+	ip6->ip6_plen = htons(rest + kind.extensions * 24);
 	ip6->ip6_nxt = IPPROTO_TCP;
 	ip6->ip6_hlim = 1 + below(255);
 	inet_pton(AF_INET6, HERE6, &ip6->ip6_src);
 	inet_pton(AF_INET6, THERE6, &ip6->ip6_dst);
 	p += sizeof(*ip6);
-	if (kind.extension) {
-		/* Destination options: padding. */
+	if (kind.extensions)
 		ip6->ip6_nxt = IPPROTO_DSTOPTS;
-		memcpy(p, (uint8_t[]){ IPPROTO_TCP, 0, 1, 4, 0, 0, 0, 0 }, 8);
-		p += 8;
+	for (unsigned int left = kind.extensions; left; left--, p += 24) {
+		/* Destination options: padding. */
+		memset(p, 0, 24);
+		p[0] = left > 1 ? IPPROTO_DSTOPTS : IPPROTO_TCP;
+		p[1] = 24 / 8 - 1;
+		p[2] = 1;
+		p[3] = 24 - 4;
 	}
 	return p;
 }
@@ -131,7 +135,7 @@ static void build(struct super *s, struct super_kind kind, unsigned int ip_optio
 	uint8_t *ip, *p = s->bytes;
 	struct tcphdr *th;
 
-	memset(s, 0, offsetof(struct super, bytes) + 256);
+	memset(s, 0, offsetof(struct super, bytes) + 512);
 	ip = add_ethernet(p, kind, s);
 	s->network = ip - s->bytes;
 	p = kind.ipv6 ? add_ipv6(ip, kind, l4 + payload) : add_ipv4(ip, ip_options, l4 + payload);

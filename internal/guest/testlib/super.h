@@ -14,7 +14,7 @@
 struct super_kind {
 	bool tap;
 	bool ipv6;
-	bool extension; /* an IPv6 extension header stands before the transport header */
+	unsigned int extensions; /* IPv6 headers of 24 bytes before the transport header */
 	unsigned int vlans;
 };
 
