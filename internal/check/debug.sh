@@ -3,7 +3,7 @@
 # debug.sh RESULTS: what takes too long for every run: each of Debian's kernels, and for long those that watch
 # themselves. LAB_SECONDS is how long each test without an end of its own goes on there.
 #
-# Whole it takes hours. Each commit has another share of what is slowest, and a row of commits has all;
+# Whole it takes hours. Each commit has another share of what is slowest, by chance, and many commits have all;
 # WHOLE=1 has all at once.
 set -euo pipefail
 . internal/check/lib.sh

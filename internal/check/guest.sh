@@ -4,8 +4,8 @@
 # boot, or is "all"; all tests run on each of them then, and one that cannot be had is a failure.
 #
 # Without it all tests run on the main kernel, and on one of the others those sections that touch the
-# module's edges with the kernel. Which one is a matter of the commit: each commit has its kernel, and
-# a row of commits has them all.
+# module's edges with the kernel. Which one is a matter of the commit: each commit has its kernel, by
+# chance, and many commits have them all.
 set -euo pipefail
 . internal/check/lib.sh
 results=$1

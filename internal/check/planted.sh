@@ -75,7 +75,7 @@ planted() { # planted PATCH
 # innocent KERNEL CHANGE PATCH...: all runs of these on one kernel, and no mistake. CHANGE: what the module has in
 # it all the same, or /dev/null.
 innocent() {
-	local kernel=$1 change=$2 patch run regexp line programs='' tests='' begun=$SECONDS dir found name=none
+	local kernel=$1 change=$2 patch run regexp line programs='' tests='' begun=$SECONDS dir found name=none longest
 	shift 2
 	for patch in "$@"; do
 		run=$(field run "$patch")
@@ -83,7 +83,8 @@ innocent() {
 	done
 	dir=$(mktemp -d)
 	[ "$change" = /dev/null ] || name=$(basename "$change")
-	if ! copied "$change" || ! reported "$kernel" "$dir/kmod" "${programs#|}" "${tests# }"; then
+	longest=$(for patch in "$@"; do field seconds "$patch"; done | sort -n | tail -n 1)
+	if ! copied "$change" || ! LAB_SECONDS=$longest reported "$kernel" "$dir/kmod" "${programs#|}" "${tests# }"; then
 		verdict "$begun" 'not ok' "$name" "$kernel" 'could not be run'
 		sed 's/^/# /' "$dir/log"
 		rm -rf "$dir"

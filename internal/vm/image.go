@@ -27,7 +27,7 @@ var guestModules = []string{
 	"cls_u32", "cls_bpf", "cls_matchall", "cls_flower", "act_mirred", "act_gact",
 	"nf_tables", "nft_ct", "nft_nat", "nft_masq", "nft_chain_nat", "nft_counter", "nft_objref", "nft_fib_inet", "nf_conntrack",
 	"nft_compat", "xt_addrtype",
-	"pktgen", "af_packet_diag", "inet_diag", "tcp_diag", "udp_diag", "unix_diag", "netlink_diag",
+	"pktgen", "netconsole", "af_packet_diag", "inet_diag", "tcp_diag", "udp_diag", "unix_diag", "netlink_diag",
 	"tcp_bbr", "sctp", "overlay", "xfrm_user", "gre", "ip_gre", "ip6_gre", "ipip", "ip6_tunnel", "sit",
 }
 

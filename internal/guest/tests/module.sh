@@ -36,6 +36,37 @@ test_first_load_is_silent() {
 	fi
 }
 
+# console_on DEVICE: may the kernel print there?
+console_on() {
+	local target=/sys/kernel/config/netconsole/test status=0
+	mkdir $target
+	echo "$1" >$target/dev_name
+	echo 10.9.0.1 >$target/local_ip
+	echo 10.9.0.2 >$target/remote_ip
+	if echo 1 >$target/enabled; then
+		echo 0 >$target/enabled
+	else
+		status=1
+	fi
+	rmdir $target
+	return $status
+}
+
+# It prints with interrupts off, wherever it is.
+test_is_no_console() {
+	modprobe netconsole || skip "this kernel has no netconsole"
+	[ -d /sys/kernel/config/netconsole ] || mount -t configfs none /sys/kernel/config
+	trap 'ip link del c0; ip link del c1 || true; modprobe -r netconsole' EXIT
+	ip link add c0 type dummy
+	ip link set c0 up
+	console_on c0 || fail "nor can an interface that can"
+	[ -e /dev/net/tun ] || modprobe tun
+	unshare --mount bash -c 'mount --bind /dev/net/mytun /dev/net/tun && ip tuntap add dev c1 mode tap'
+	ip link set c1 up
+	! console_on c1 || fail "an interface of ours is a console"
+	dmesg | tail -n 20 | grep "c1 doesn't support polling" || fail "it was refused for another reason"
+}
+
 test_describes_itself() {
 	modinfo -F license /mytun.ko | grep -q '^GPL' || fail "not under the GPL"
 	modinfo -F description /mytun.ko | grep -q . || fail "no description"
