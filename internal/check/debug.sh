@@ -30,9 +30,11 @@ mapfile -t OTHERS < <(grep -l '^TEST' internal/guest/abi/*.c | xargs basename -s
 
 [ ${#OTHERS[@]} -gt 0 ]
 
+kasan_scribble() { guest_tests kasan -suite debug-kasan-scribble -machines 1 -timeout "$1" -run '^(scribble)$'; }
+
 kasan_sections() {
-	guest_tests kasan -suite debug-kasan -machines 1 -timeout "$1" -run '^(abi|scribble)$' \
-		-tests "^scribble/ $(share 9 $((commit / 3)) "${MEETING[@]}") $(share 24 $((commit / 27)) "${OTHERS[@]}")"
+	guest_tests kasan -suite debug-kasan -machines 1 -timeout "$1" -run '^(abi)$' \
+		-tests "$(share 9 $((commit / 3)) "${MEETING[@]}") $(share 24 $((commit / 27)) "${OTHERS[@]}")"
 }
 
 kasan_load() { guest_tests kasan -suite debug-kasan-load -machines 1 -timeout "$1" -run '^(load)$'; }
@@ -44,12 +46,16 @@ kasan_go() { guest_tests kasan -suite debug-kasan-go -machines 1 -timeout "$1" -
 # is too slow for most.
 kcsan() {
 	local slow='kcsan.udelay_task=240 kcsan.udelay_interrupt=60 kcsan.skip_watch=2000'
-	local slowest='kcsan.udelay_task=2000 kcsan.udelay_interrupt=300 kcsan.skip_watch=300'
 
 	guest_tests kcsan -suite debug-kcsan -machines 1 -timeout "$1" -run '^(abi|scribble)$' \
-		-tests "^scribble/ $(share 3 "$commit" "${MEETING[@]}")"
+		-tests "^scribble/ $(share 6 "$commit" "${MEETING[@]}")"
 	guest_tests kcsan -suite debug-kcsan-slow -machines 1 -timeout "$1" -run '^(abi|scribble)$' \
-		-tests "^scribble/ $(share 3 $((commit + 1)) "${MEETING[@]}")" -append "$slow"
+		-tests "^scribble/ $(share 6 $((commit + 1)) "${MEETING[@]}")" -append "$slow"
+}
+
+kcsan_slowest() {
+	local slowest='kcsan.udelay_task=2000 kcsan.udelay_interrupt=300 kcsan.skip_watch=300'
+
 	guest_tests kcsan -suite debug-kcsan-slowest -machines 1 -timeout "$1" -run '^(abi)$' -tests '^stress/' -append "$slowest"
 }
 
@@ -65,11 +71,11 @@ limit=60m
 # These take turns on a CPU, and those after them on the other.
 {
 	guest_tests uml -suite debug-uml -machines 1 -timeout "$limit" -run '^(fail|abifuzz|scribble)$'
-	kasan_sections "$limit"
-	for part in $(share 2 "$commit" kasan_load kasan_go); do $part "$limit"; done
+	kasan_scribble "$limit"
+	for part in $(share 4 "$commit" kasan_sections kasan_load kasan_go kcsan_slowest); do $part "$limit"; done
 	check 'model' doc/model/run
 } &
 turns=$!
 kcsan "$limit"
-wait $turns
 check 'fuzz' internal/check/fuzz.sh
+wait $turns
