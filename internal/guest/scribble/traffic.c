@@ -60,14 +60,15 @@ static void send_small(int fd, int index, bool tap, struct rnd *r)
 static void send_super(int fd, int index, bool tap, struct rnd *r)
 {
 	static struct super s;
-	struct super_kind kind = { .tap = tap, .ipv6 = below(r, 2), .extension = false };
+	struct super_kind kind = { .tap = tap, .ipv6 = below(r, 2) };
 	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = index };
 	struct iovec iov[] = { { &s.vnet, sizeof(s.vnet) }, { s.bytes, 0 } };
 	struct msghdr msg = {
 		.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = iov, .msg_iovlen = 2
 	};
 
-	kind.extension = kind.ipv6 && below(r, 4) == 0;
+	if (kind.ipv6 && below(r, 4) == 0)
+		kind.extensions = 1 + below(r, 10);
 	kind.vlans = tap ? below(r, 3) : 0;
 	super_random(&s, kind, 2 + below(r, 60));
 	if (!tap)

@@ -172,7 +172,7 @@ void super_random(struct super *s, struct super_kind kind, unsigned int segments
 	unsigned int most, ip_options = below(3) ? 0 : below(11);
 
 	/* What the IP header's length field can say. */
-	most = 65535 - 60 - 60;
+	most = 65535 - 60 - 60 - kind.extensions * 24;
 	if (most > mss * segments)
 		most = mss * segments;
 	build(s, kind, ip_options, below(11), mss, mss + 1 + below(most - mss));

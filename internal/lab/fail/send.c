@@ -179,7 +179,8 @@ static void sender_init(struct sender *s, const struct sending *w, const struct 
 		s->fd = frame_socket(t->name);
 		break;
 	case FROM_EXTENSION:
-		kind.ipv6 = kind.extension = true;
+		kind.ipv6 = true;
+		kind.extensions = 1;
 		/* fall through */
 	case FROM_SUPER:
 		s->fd = super_socket(t->name);
