@@ -48,9 +48,9 @@ kcsan() {
 	local slow='kcsan.udelay_task=240 kcsan.udelay_interrupt=60 kcsan.skip_watch=2000'
 
 	guest_tests kcsan -suite debug-kcsan -machines 1 -timeout "$1" -run '^(abi|scribble)$' \
-		-tests "^scribble/ $(share 6 "$commit" "${MEETING[@]}")"
+		-tests "^scribble/ $(share 3 "$commit" "${MEETING[@]}")"
 	guest_tests kcsan -suite debug-kcsan-slow -machines 1 -timeout "$1" -run '^(abi|scribble)$' \
-		-tests "^scribble/ $(share 6 $((commit + 1)) "${MEETING[@]}")" -append "$slow"
+		-tests "^scribble/ $(share 3 $((commit + 1)) "${MEETING[@]}")" -append "$slow"
 }
 
 kcsan_slowest() {
