@@ -72,13 +72,7 @@ TEST(the_longest_headers_and_a_tag_beside_the_frame)
 		srandom(seed++);
 		super_random(&s, (struct super_kind){ .tap = true, .vlans = 3 }, 10);
 	} while (s.headers != 14 + 12 + 60 + 60 || s.len > 30000);
-	rec = ring_tx_packet(&r, s.bytes, s.len);
-	rec->vnet_flags = s.vnet.flags;
-	rec->gso_type = s.vnet.gso_type;
-	rec->hdr_len = s.vnet.hdr_len;
-	rec->gso_size = s.vnet.gso_size;
-	rec->csum_start = s.vnet.csum_start;
-	rec->csum_offset = s.vnet.csum_offset;
+	super_record(&r, &s);
 	ring_tx_flush(&r);
 	expect_eq(r.tx_cons->drops, 0);
 	for (;; ring_rx_done(&far)) {

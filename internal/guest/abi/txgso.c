@@ -363,17 +363,9 @@ TEST(headers_that_become_a_mebibyte_are_dropped)
 	static struct super s;
 
 	for (unsigned int mss = 32; mss >= 8; mss /= 4) {
-		struct mytun_rec *rec;
-
 		super_new(&s, (struct super_kind){ .ipv6 = true, .extensions = 10 }, mss,
 			  60000 / mss, mss);
-		rec = ring_tx_packet(&r, s.bytes, s.len);
-		rec->vnet_flags = s.vnet.flags;
-		rec->gso_type = s.vnet.gso_type;
-		rec->hdr_len = s.vnet.hdr_len;
-		rec->gso_size = s.vnet.gso_size;
-		rec->csum_start = s.vnet.csum_start;
-		rec->csum_offset = s.vnet.csum_offset;
+		super_record(&r, &s);
 		ring_tx_flush(&r);
 		expect_eq(r.tx_cons->drops, mss == 8);
 	}

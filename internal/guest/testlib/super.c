@@ -219,6 +219,18 @@ uint32_t super_cut(const struct super *s, unsigned int i, uint8_t *packet)
 	return len;
 }
 
+void super_record(struct ring *r, const struct super *s)
+{
+	struct mytun_rec *rec = ring_tx_packet(r, s->bytes, s->len);
+
+	rec->vnet_flags = s->vnet.flags;
+	rec->gso_type = s->vnet.gso_type;
+	rec->hdr_len = s->vnet.hdr_len;
+	rec->gso_size = s->vnet.gso_size;
+	rec->csum_start = s->vnet.csum_start;
+	rec->csum_offset = s->vnet.csum_offset;
+}
+
 int super_socket(const char *ifname)
 {
 	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = iface_index(ifname) };

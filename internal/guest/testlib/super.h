@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ring.h"
+
 /* What a super-packet is made of. */
 struct super_kind {
 	bool tap;
@@ -37,6 +39,8 @@ void super_new(struct super *s, struct super_kind kind, unsigned int mss, unsign
  * segmentation have it; its length, 0 when there are no more.
  */
 uint32_t super_cut(const struct super *s, unsigned int i, uint8_t *packet);
+/* As a record that waits for ring_tx_publish(): the stack gets it from a program. */
+void super_record(struct ring *r, const struct super *s);
 /* A packet socket that sends super-packets on an interface. */
 int super_socket(const char *ifname);
 void super_send(int fd, const char *ifname, const struct super *s);
